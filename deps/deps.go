@@ -1,0 +1,26 @@
+package deps
+
+import (
+	_ "github.com/containerd/containerd/v2/pkg/archive"
+	_ "github.com/cyphar/filepath-securejoin"
+	_ "github.com/distribution/reference"
+	_ "github.com/google/go-cmp/cmp"
+	_ "github.com/google/go-containerregistry/pkg/registry"
+	_ "github.com/google/go-containerregistry/pkg/v1/remote"
+	_ "github.com/google/nftables"
+	_ "github.com/klauspost/compress/zstd"
+	_ "github.com/moby/buildkit/frontend/dockerfile/builder"
+	_ "github.com/moby/docker-image-spec/specs-go/v1"
+	_ "github.com/moby/patternmatcher"
+	_ "github.com/moby/profiles/seccomp"
+	_ "github.com/moby/sys/user"
+	_ "github.com/opencontainers/go-digest"
+	_ "github.com/opencontainers/image-spec/specs-go/v1"
+	_ "github.com/opencontainers/runtime-spec/specs-go"
+	_ "github.com/rogpeppe/go-internal/testscript"
+	_ "github.com/spf13/cobra"
+	_ "github.com/tonistiigi/fsutil"
+	_ "github.com/vishvananda/netlink"
+	_ "golang.org/x/sys/unix"
+	_ "golang.org/x/term"
+)

@@ -1,0 +1,2 @@
+// Package buildcmd is the command line of deckhand-build.
+package buildcmd
