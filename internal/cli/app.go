@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/deckhand-engine/deckhand/internal/engine"
+	"github.com/deckhand-engine/deckhand/internal/linux/rootless"
+	"github.com/deckhand-engine/deckhand/internal/store"
+)
+
+// defaultDataRoot is the store of the real root user.
+const defaultDataRoot = "/var/lib/deckhand"
+
+// app is what every command shares: the standard files and the global flags.
+type app struct {
+	in, out, err *os.File
+	dataRoot     string
+	rootUser     string // allow, warn, refuse; empty: DECKHAND_ROOT_USER, then refuse
+	debug        bool
+}
+
+func newApp(in, out, err *os.File) *app { return &app{in: in, out: out, err: err} }
+
+// root is the data root: --data-root, DECKHAND_DATA_ROOT, or the user's default.
+func (a *app) root() (string, error) {
+	dir := a.dataRoot
+	if dir == "" {
+		dir = os.Getenv("DECKHAND_DATA_ROOT")
+	}
+	if dir == "" {
+		dir = userDataRoot()
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("resolve data root: %w", err)
+	}
+	return abs, nil
+}
+
+// userDataRoot is /var/lib/deckhand for real root, else below XDG_DATA_HOME.
+func userDataRoot() string {
+	if os.Geteuid() == 0 && !rootless.Inside() {
+		return defaultDataRoot
+	}
+	if d := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(d) {
+		return filepath.Join(d, "deckhand")
+	}
+	return filepath.Join(os.Getenv("HOME"), ".local", "share", "deckhand")
+}
+
+// store opens the store for a command that may write to it. An ordinary user enters his user namespace first.
+func (a *app) store(ctx context.Context) (*store.Store, error) {
+	if err := rootless.Enter(); err != nil {
+		return nil, err
+	}
+	return a.outerStore(ctx)
+}
+
+// outerStore opens the store without entering the user namespace: for commands that only read records
+// and signal processes.
+func (a *app) outerStore(_ context.Context) (*store.Store, error) {
+	dir, err := a.root()
+	if err != nil {
+		return nil, err
+	}
+	return store.Open(dir, store.Options{
+		Rootless: rootless.Inside(),
+		SingleID: rootless.SingleID(),
+		Log:      a.log(),
+	})
+}
+
+// engine is the engine on the store; what dead processes left behind is cleared first.
+func (a *app) engine(ctx context.Context) (*engine.Engine, error) {
+	s, err := a.store(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e := a.engineOn(s)
+	return e, e.Sweep(ctx)
+}
+
+func (a *app) engineOn(s *store.Store) *engine.Engine {
+	return &engine.Engine{Store: s, Rootless: rootless.Inside(), SingleID: rootless.SingleID(), Log: a.log()}
+}
+
+// log is the debug log: on stderr with --debug, else nowhere.
+func (a *app) log() *slog.Logger {
+	if !a.debug {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// println writes one result line.
+func (a *app) println(s string) error {
+	_, err := io.WriteString(a.out, s+"\n")
+	return err
+}
+
+// note writes one line on stderr.
+func (a *app) note(format string, args ...any) {
+	_, _ = fmt.Fprintf(a.err, format+"\n", args...) // nothing to do when stderr is gone
+}

@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// buildProgram holds the Dockerfile front end; it is a program of its own because its packages cost
+// every start three milliseconds.
+const buildProgram = "deckhand-build"
+
+func newBuild(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:                "build [OPTIONS] PATH",
+		Short:              "Build an image from a Dockerfile",
+		DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, args []string) error {
+			return a.execBuild(args)
+		},
+		ValidArgsFunction: a.completeBuild,
+	}
+}
+
+// execBuild replaces this process by deckhand-build with the same arguments.
+func (a *app) execBuild(args []string) error {
+	path, err := findBuildProgram()
+	if err != nil {
+		return err
+	}
+	argv := append([]string{buildProgram}, a.globalFlags()...)
+	if err := syscall.Exec(path, append(argv, args...), os.Environ()); err != nil {
+		return fmt.Errorf("start %s: %w", path, err)
+	}
+	return nil
+}
+
+// globalFlags are the global flags given before the command's name.
+func (a *app) globalFlags() []string {
+	var f []string
+	if a.dataRoot != "" {
+		f = append(f, "--data-root", a.dataRoot)
+	}
+	if a.debug {
+		f = append(f, "--debug")
+	}
+	return f
+}
+
+// findBuildProgram looks beside this executable, then in PATH.
+func findBuildProgram() (string, error) {
+	if self, err := os.Executable(); err == nil {
+		p := filepath.Join(filepath.Dir(self), buildProgram)
+		if st, err := os.Stat(p); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
+			return p, nil
+		}
+	}
+	p, err := exec.LookPath(buildProgram)
+	if errors.Is(err, exec.ErrNotFound) {
+		return "", withHint(fmt.Errorf("%s is neither beside this program nor in PATH", buildProgram),
+			"install it:  go install github.com/deckhand-engine/deckhand/cmd/deckhand-build@latest")
+	}
+	return p, err
+}
+
+// completeBuild asks deckhand-build, which alone knows its flags.
+func (a *app) completeBuild(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+	path, err := findBuildProgram()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	c := exec.CommandContext(cmd.Context(), path, append(append([]string{cobra.ShellCompRequestCmd}, args...), toComplete)...)
+	out, err := c.Output()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	return parseCompletions(string(out))
+}

@@ -1,0 +1,97 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/deckhand-engine/deckhand/internal/runtime"
+)
+
+// Exit codes of the engine itself, as docker's.
+const (
+	exitFailure = 1
+	exitEngine  = 125 // run, exec: the engine's error
+)
+
+// codeError ends the program with an exit code. A nil err prints nothing: the code is the container's.
+type codeError struct {
+	code int
+	err  error
+}
+
+// Error is the message, empty without one.
+func (e *codeError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit status %d", e.code)
+	}
+	return e.err.Error()
+}
+
+// Unwrap returns the error behind the code.
+func (e *codeError) Unwrap() error { return e.err }
+
+// exitWith is the error for a plain exit code; nil for 0.
+func exitWith(code int) error {
+	if code == 0 {
+		return nil
+	}
+	return &codeError{code: code}
+}
+
+// engineError gives err the exit code 125 unless it has one already.
+func engineError(err error) error {
+	var ce *codeError
+	var cmd *runtime.CommandError
+	if err == nil || errors.As(err, &ce) || errors.As(err, &cmd) {
+		return err
+	}
+	return &codeError{code: exitEngine, err: err}
+}
+
+// hintError is an error with lines that say what to type.
+type hintError struct {
+	err   error
+	hints []string
+}
+
+// Error is the message without the hints.
+func (e *hintError) Error() string { return e.err.Error() }
+
+// Unwrap returns the error.
+func (e *hintError) Unwrap() error { return e.err }
+
+// withHint adds lines that are printed, indented, below the message.
+func withHint(err error, lines ...string) error {
+	if err == nil {
+		return nil
+	}
+	return &hintError{err: err, hints: lines}
+}
+
+// report prints err and returns the exit code: the only place that maps one to the other.
+func (a *app) report(err error) int {
+	if err == nil {
+		return 0
+	}
+	code, silent := exitFailure, false
+	var ce *codeError
+	var cmd *runtime.CommandError
+	switch {
+	case errors.As(err, &ce):
+		code, silent = ce.code, ce.err == nil
+	case errors.As(err, &cmd):
+		code = cmd.Code
+	}
+	if silent {
+		return code
+	}
+	a.note("deckhand: %s", strings.TrimRight(err.Error(), "\n"))
+	var h *hintError
+	if errors.As(err, &h) {
+		for _, l := range h.hints {
+			a.note("  %s", l)
+		}
+	}
+	return code
+}
