@@ -1,12 +1,21 @@
 // Package oci makes runtime-spec configurations with Deckhand's defaults and resolves users inside a root.
+//
+// It decides policy that is the same for every container (namespaces, masked paths, capabilities, the
+// environment); it starts nothing and reads nothing but etc/passwd and etc/group of the root it is given.
 package oci
 
 import (
-	"errors"
-	"os"
+	"fmt"
+	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/deckhand-engine/deckhand/internal/linux/caps"
+	"github.com/deckhand-engine/deckhand/internal/linux/seccomp"
 )
+
+// DefaultPath is PATH where the image sets none, as docker's.
+const DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // SpecOptions are what a caller may choose; the zero value is the strictest container.
 type SpecOptions struct {
@@ -27,23 +36,119 @@ type SpecOptions struct {
 	UnmaskSystemPaths bool
 }
 
-// NewSpec makes the config.json. Capabilities and seccomp are for root; SetUser narrows them.
-func NewSpec(o SpecOptions) (*specs.Spec, error) { return nil, errors.ErrUnsupported }
-
-// User is a resolved user.
-type User struct {
-	UID, GID uint32
-	Groups   []uint32 // primary gid first, as docker has it
-	Home     string
-	Name     string
+// NewSpec makes the config.json. Capabilities are root's; SetUser narrows them. The seccomp profile is
+// that of root's capabilities for every user: what it allows beyond, the missing capability refuses.
+func NewSpec(o SpecOptions) (*specs.Spec, error) {
+	granted, err := caps.Resolve(caps.Docker, o.CapAdd, o.CapDrop)
+	if err != nil {
+		return nil, err
+	}
+	filter, err := o.seccomp(granted)
+	if err != nil {
+		return nil, err
+	}
+	cwd := o.Cwd
+	if cwd == "" {
+		cwd = "/"
+	}
+	s := &specs.Spec{
+		Version:  specs.Version,
+		Hostname: o.Hostname,
+		Root:     &specs.Root{Path: "rootfs", Readonly: o.ReadonlyRootfs},
+		Process: &specs.Process{
+			Terminal:        o.Terminal,
+			Args:            o.Args,
+			Env:             o.environment(),
+			Cwd:             cwd,
+			NoNewPrivileges: !o.NewPrivileges,
+			Capabilities:    &specs.LinuxCapabilities{Bounding: granted, Effective: granted, Permitted: granted},
+		},
+		Mounts: append(defaultMounts(o.HostNetwork), o.Mounts...),
+		Linux: &specs.Linux{
+			CgroupsPath: o.CgroupsPath,
+			Namespaces:  namespaces(o.HostNetwork),
+			UIDMappings: o.idMapping(),
+			GIDMappings: o.idMapping(),
+			Sysctl:      o.sysctls(),
+			Seccomp:     filter,
+		},
+	}
+	if !o.UnmaskSystemPaths {
+		s.Linux.MaskedPaths, s.Linux.ReadonlyPaths = maskedPaths(), readonlyPaths()
+	}
+	return s, nil
 }
 
-// ResolveUser resolves docker's USER syntax ("", uid, name, user:group) against etc/passwd and etc/group
-// below root (opened with RESOLVE_IN_ROOT). Messages are docker's.
-func ResolveUser(root *os.File, spec string, groupAdd []string) (User, error) {
-	return User{}, errors.ErrUnsupported
+func (o SpecOptions) seccomp(granted []string) (*specs.LinuxSeccomp, error) {
+	switch {
+	case o.SeccompUnconfined:
+		return nil, nil
+	case o.Seccomp != nil:
+		return o.Seccomp, nil
+	}
+	p, err := seccomp.Default(granted)
+	if err != nil {
+		return nil, fmt.Errorf("make seccomp profile: %w", err)
+	}
+	return p, nil
 }
 
-// SetUser puts u into the spec: ids, HOME where unset or empty, and for a non-root user no capability but
-// the explicitly added ones (ambient).
-func SetUser(s *specs.Spec, u User, capAdd []string) {}
+func (o SpecOptions) idMapping() []specs.LinuxIDMapping {
+	return []specs.LinuxIDMapping{{ContainerID: 0, HostID: o.HostIDBase, Size: o.idCount()}}
+}
+
+// idCount is the number of ids, 65536 where nothing else is said.
+func (o SpecOptions) idCount() uint32 {
+	if o.IDCount == 0 {
+		return 65536
+	}
+	return o.IDCount
+}
+
+// sysctls let an unprivileged user of the container's own network bind low ports and send echo requests.
+func (o SpecOptions) sysctls() map[string]string {
+	if o.HostNetwork {
+		return nil
+	}
+	return map[string]string{
+		"net.ipv4.ip_unprivileged_port_start": "0",
+		"net.ipv4.ping_group_range":           fmt.Sprintf("0 %d", o.idCount()-1),
+	}
+}
+
+// environment is PATH, HOSTNAME and TERM, overridden by what was given; the last of a name wins.
+func (o SpecOptions) environment() []string {
+	env := make([]string, 0, len(o.Env)+4)
+	env = append(env, "PATH="+DefaultPath)
+	if o.Hostname != "" {
+		env = append(env, "HOSTNAME="+o.Hostname)
+	}
+	if o.Terminal {
+		env = append(env, "TERM=xterm")
+	}
+	return MergeEnv(env, o.Env)
+}
+
+// MergeEnv adds the variables NAME=value of more to env. A name that is already there keeps its place
+// and gets the new value; a name without "=" is removed, as docker's -e NAME without a value in sight.
+func MergeEnv(env, more []string) []string {
+	at := make(map[string]int, len(env)+len(more))
+	out := make([]string, 0, len(env)+len(more))
+	for _, e := range append(append([]string(nil), env...), more...) {
+		name, _, _ := strings.Cut(e, "=")
+		i, seen := at[name]
+		if !seen {
+			i = len(out)
+			at[name] = i
+			out = append(out, e)
+		}
+		out[i] = e
+	}
+	kept := out[:0]
+	for _, e := range out {
+		if strings.Contains(e, "=") {
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}
