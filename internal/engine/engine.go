@@ -1,10 +1,15 @@
 // Package engine joins store, runtime and network.
+//
+// A [Sandbox] is what is started: layers, an upper directory, a user, a spec. Builds start sandboxes of
+// their own; `run` starts those of a [Container], which is a sandbox with a record in the store, files of
+// its own and a life after the process. The engine prints nothing and knows no flags.
 package engine
 
 import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -31,6 +36,7 @@ type Sandbox struct {
 	User        string   // docker's USER syntax
 	GroupAdd    []string
 	Options     oci.SpecOptions      // ids and cgroup are filled in by Start
+	Volumes     []Volume             // directories that start with the image's content
 	CheckUser   func(oci.User) error // may refuse; nil accepts
 	Network     *network.Network     // nil: a network namespace with loopback only (or the host's, by Options)
 	Stdio       runtime.Stdio
@@ -42,17 +48,29 @@ type Running struct {
 	*runtime.Process
 	Spec *specs.Spec
 	User oci.User
+
+	undo []func(context.Context) error // run backwards by release
 }
 
-// Start acquires id range and cgroup, mounts the root and starts. On error nothing is left behind.
-func (e *Engine) Start(ctx context.Context, s *Sandbox) (*Running, error) {
-	return nil, errors.ErrUnsupported
-}
+// releaseTimeout bounds the clearing up after a container, which must not depend on the caller's context.
+const releaseTimeout = 30 * time.Second
 
 // Wait waits for the end and removes cgroup, network and id range.
 func (r *Running) Wait(ctx context.Context) (runtime.Exit, error) {
-	return runtime.Exit{}, errors.ErrUnsupported
+	exit, err := r.Process.Wait()
+	return exit, errors.Join(err, r.release(ctx))
 }
 
-// Sweep clears what dead processes left: cgroups, networks, records of containers to be removed.
-func (e *Engine) Sweep(ctx context.Context) error { return nil }
+// release gives back what Start took, last first.
+func (r *Running) release(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	var errs []error
+	for i := len(r.undo) - 1; i >= 0; i-- {
+		errs = append(errs, r.undo[i](ctx))
+	}
+	r.undo = nil
+	return errors.Join(errs...)
+}
+
+func (r *Running) onRelease(f func(context.Context) error) { r.undo = append(r.undo, f) }

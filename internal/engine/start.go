@@ -1,0 +1,194 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/deckhand-engine/deckhand/internal/linux/cgroup"
+	"github.com/deckhand-engine/deckhand/internal/linux/idrange"
+	"github.com/deckhand-engine/deckhand/internal/linux/mount"
+	"github.com/deckhand-engine/deckhand/internal/runtime"
+	"github.com/deckhand-engine/deckhand/oci"
+)
+
+// Start acquires id range and cgroup, mounts the root and starts. On error nothing is left behind.
+func (e *Engine) Start(ctx context.Context, s *Sandbox) (*Running, error) {
+	r := &Running{}
+	if err := e.start(ctx, s, r); err != nil {
+		return nil, errors.Join(err, r.release(ctx))
+	}
+	return r, nil
+}
+
+func (e *Engine) start(ctx context.Context, s *Sandbox, r *Running) error {
+	opts := s.Options
+	if err := e.assignIDs(s.ID, &opts, r); err != nil {
+		return err
+	}
+	group, err := e.joinGroup(s.ID, &opts, r)
+	if err != nil {
+		return err
+	}
+	lower, err := e.stubs(s, r)
+	if err != nil {
+		return err
+	}
+	r.Spec, err = oci.NewSpec(opts)
+	if err != nil {
+		return err
+	}
+	o := runtime.StartOptions{
+		ID:   s.ID,
+		Spec: r.Spec,
+		Rootfs: func(userns *os.File) (*os.File, error) {
+			return e.rootfs(s, r, lower, userns)
+		},
+		Stdio:  s.Stdio,
+		Init:   s.Init,
+		Cgroup: group,
+	}
+	if s.Network != nil {
+		o.Network = s.Network.Attach
+	}
+	r.Process, err = runtime.Start(ctx, o)
+	return err
+}
+
+// assignIDs gives the container its own range of host ids. A rootless container gets those of the user's
+// namespace instead: its own user namespace maps them one to one.
+func (e *Engine) assignIDs(id string, opts *oci.SpecOptions, r *Running) error {
+	if e.Rootless {
+		n, err := mappedIDs()
+		opts.HostIDBase, opts.IDCount = 0, n
+		return err
+	}
+	ids, err := idrange.Acquire(id)
+	if err != nil {
+		return fmt.Errorf("acquire host ids: %w", err)
+	}
+	r.onRelease(func(context.Context) error {
+		ids.Release()
+		return nil
+	})
+	opts.HostIDBase, opts.IDCount = ids.HostBase, idrange.Size
+	return nil
+}
+
+// mappedIDs is how many ids from 0 upwards this process's user namespace maps without a gap, at most 65536.
+func mappedIDs() (uint32, error) {
+	least := uint32(idrange.Size)
+	for _, p := range []string{"/proc/self/uid_map", "/proc/self/gid_map"} {
+		b, err := os.ReadFile(p)
+		if err != nil {
+			return 0, fmt.Errorf("read id map: %w", err)
+		}
+		least = min(least, contiguous(string(b)))
+	}
+	return least, nil
+}
+
+func (e *Engine) joinGroup(id string, opts *oci.SpecOptions, r *Running) (*os.File, error) {
+	group, err := cgroup.New(id)
+	if err != nil {
+		return nil, fmt.Errorf("make cgroup: %w", err)
+	}
+	r.onRelease(func(context.Context) error { return endGroup(group) })
+	opts.CgroupsPath = "/deckhand/" + id
+	return group.Dir, nil
+}
+
+// endGroup removes a cgroup. Its processes died with the container's first; what is left nevertheless is killed.
+func endGroup(g *cgroup.Group) error {
+	if g == nil || g.Path == "" {
+		return nil
+	}
+	if err := g.Remove(); err == nil {
+		return nil
+	}
+	if err := g.Kill(); err != nil {
+		return err
+	}
+	return g.Remove()
+}
+
+// rootfs mounts the container's root and finishes the spec from what is in it.
+func (e *Engine) rootfs(s *Sandbox, r *Running, lower []string, userns *os.File) (*os.File, error) {
+	o := mount.Overlay{
+		Lower:     lower,
+		Upper:     s.Upper,
+		Work:      s.Work,
+		UpperBase: s.UpperBase,
+		UserXattr: e.Rootless,
+	}
+	if !e.Rootless {
+		o.IDMap = userns
+	}
+	root, err := o.Mount()
+	if err != nil {
+		return nil, fmt.Errorf("mount root: %w", err)
+	}
+	if err := e.finishSpec(s, r, root); err != nil {
+		_ = root.Close() // nothing was written through it
+		return nil, err
+	}
+	return root, nil
+}
+
+func (e *Engine) finishSpec(s *Sandbox, r *Running, root *os.File) error {
+	u, err := oci.ResolveUser(root, s.User, s.GroupAdd)
+	if err != nil {
+		return err
+	}
+	if s.CheckUser != nil {
+		if err := s.CheckUser(u); err != nil {
+			return err
+		}
+	}
+	ids := r.Spec.Linux.UIDMappings[0]
+	if err := checkMapped(u, ids.Size); err != nil {
+		return err
+	}
+	r.User = u
+	oci.SetUser(r.Spec, u, s.Options.CapAdd)
+	for _, v := range s.Volumes {
+		if err := v.fill(root, int(ids.HostID)); err != nil {
+			return fmt.Errorf("fill volume %s: %w", v.Path, err)
+		}
+	}
+	return nil
+}
+
+// UnmappedError is a user or group the container's user namespace does not know.
+type UnmappedError struct {
+	ID    uint32
+	Count uint32 // ids 0 … Count-1 are mapped
+}
+
+// Error says which ids there are.
+func (e *UnmappedError) Error() string {
+	if e.Count == 1 {
+		return fmt.Sprintf("id %d cannot be used: without subordinate ids a container has only id 0", e.ID)
+	}
+	return fmt.Sprintf("id %d cannot be used: a container has the ids 0-%d", e.ID, e.Count-1)
+}
+
+func checkMapped(u oci.User, count uint32) error {
+	for _, id := range append([]uint32{u.UID}, u.Groups...) {
+		if id >= count {
+			return &UnmappedError{ID: id, Count: count}
+		}
+	}
+	return nil
+}
+
+// mkdir makes one directory that may be there.
+func mkdir(path string, mode uint32) error {
+	if err := unix.Mkdir(path, mode); err != nil && !errors.Is(err, unix.EEXIST) {
+		return &os.PathError{Op: "mkdir", Path: path, Err: err}
+	}
+	return nil
+}
