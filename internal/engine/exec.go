@@ -1,0 +1,110 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/deckhand-engine/deckhand/internal/linux/cgroup"
+	"github.com/deckhand-engine/deckhand/internal/runtime"
+	"github.com/deckhand-engine/deckhand/internal/store"
+	"github.com/deckhand-engine/deckhand/oci"
+)
+
+// ErrNotRunning is returned where a running container is needed.
+var ErrNotRunning = errors.New("is not running")
+
+// ExecOptions are a further process in a running container.
+type ExecOptions struct {
+	Args     []string
+	Env      []string // added to the container's
+	Cwd      string   // empty: the container's
+	User     string   // empty: the container's
+	Terminal bool
+	Stdio    runtime.Stdio
+}
+
+// Exec starts a process in a running container, with the container's limits: its seccomp filter,
+// its bounding set, its no_new_privs.
+func (e *Engine) Exec(ctx context.Context, rec *store.Container, o ExecOptions) (*runtime.Process, error) {
+	cfg, err := ConfigOf(rec)
+	if err != nil {
+		return nil, err
+	}
+	st, err := e.Store.State(rec.ID)
+	if err != nil {
+		return nil, err
+	}
+	if st.Status != StatusRunning {
+		return nil, fmt.Errorf("container %s %w", rec.Name, ErrNotRunning)
+	}
+	spec, err := execSpec(cfg, st, o)
+	if err != nil {
+		return nil, err
+	}
+	userSpec := o.User
+	var groups []string
+	if userSpec == "" {
+		userSpec, groups = cfg.User, cfg.GroupAdd
+	}
+	group, closeGroup, err := openGroup(rec.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer closeGroup()
+	return runtime.Exec(ctx, runtime.ExecOptions{
+		Pid:     st.Pid,
+		Spec:    spec,
+		Process: spec.Process,
+		Stdio:   o.Stdio,
+		Cgroup:  group,
+		Resolve: func(root *os.File, p *specs.Process) error {
+			u, err := oci.ResolveUser(root, userSpec, groups)
+			if err != nil {
+				return err
+			}
+			if err := checkMapped(u, spec.Linux.UIDMappings[0].Size); err != nil {
+				return err
+			}
+			oci.SetUser(&specs.Spec{Process: p}, u, cfg.Spec.CapAdd)
+			return nil
+		},
+	})
+}
+
+// execSpec is the container's spec with the new process.
+func execSpec(cfg Config, st store.State, o ExecOptions) (*specs.Spec, error) {
+	var extra runExtra
+	if err := json.Unmarshal(st.Extra, &extra); err != nil {
+		return nil, fmt.Errorf("read state: %w", err)
+	}
+	so := cfg.Spec
+	so.HostIDBase, so.IDCount = extra.HostIDBase, extra.IDCount
+	so.Args, so.Terminal = o.Args, o.Terminal
+	so.Env = oci.MergeEnv(so.Env, o.Env)
+	if o.Cwd != "" {
+		so.Cwd = o.Cwd
+	}
+	return oci.NewSpec(so)
+}
+
+// openGroup opens the container's cgroup for a process to be born in; nil where there is none.
+func openGroup(id string) (*os.File, func(), error) {
+	g, err := cgroup.Open(id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, func() {}, nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("open cgroup: %w", err)
+	}
+	return g.Dir, func() {
+		if g.Dir != nil {
+			_ = g.Dir.Close() // a directory
+		}
+	}, nil
+}

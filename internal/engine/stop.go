@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/deckhand-engine/deckhand/internal/runtime"
+	"github.com/deckhand-engine/deckhand/internal/store"
+)
+
+// DefaultStopSeconds is how long a container may take to end by itself.
+const DefaultStopSeconds = 10
+
+// pollInterval is how often a container's state is looked at while waiting for it.
+const pollInterval = 5 * time.Millisecond
+
+// Signal sends a signal to the container's first process. ErrNotRunning.
+func (e *Engine) Signal(rec *store.Container, sig syscall.Signal) error {
+	st, err := e.Store.State(rec.ID)
+	if err != nil {
+		return err
+	}
+	if st.Status != StatusRunning {
+		return fmt.Errorf("container %s %w", rec.Name, ErrNotRunning)
+	}
+	if err := runtime.SignalPid(st.Pid, st.StartTicks, sig); err != nil {
+		return fmt.Errorf("signal container %s: %w", rec.Name, err)
+	}
+	return nil
+}
+
+// Stop asks the container to end with its stop signal, and kills it when timeout has passed (negative:
+// never). It returns when the container's watcher has recorded the end; a container that does not run is
+// no error.
+func (e *Engine) Stop(ctx context.Context, rec *store.Container, sig syscall.Signal, timeout time.Duration) error {
+	err := e.Signal(rec, sig)
+	if errors.Is(err, ErrNotRunning) || errors.Is(err, unix.ESRCH) {
+		_, err = e.WaitExit(ctx, rec.ID)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	wait, cancel := ctx, context.CancelFunc(func() {})
+	if timeout >= 0 {
+		wait, cancel = context.WithTimeout(ctx, timeout)
+	}
+	_, err = e.WaitExit(wait, rec.ID)
+	cancel()
+	if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	err = e.Signal(rec, unix.SIGKILL)
+	if err != nil && !errors.Is(err, ErrNotRunning) && !errors.Is(err, unix.ESRCH) {
+		return err
+	}
+	_, err = e.WaitExit(ctx, rec.ID)
+	return err
+}
+
+// WaitExit waits until nobody watches the container any more and returns its state; a container that has
+// been removed has the zero state.
+func (e *Engine) WaitExit(ctx context.Context, id string) (store.State, error) {
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	var last store.State
+	for {
+		st, err := e.Store.State(id)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return last, nil
+		case err != nil:
+			return st, err
+		case st.Status != StatusRunning && !e.held(id):
+			return st, nil
+		}
+		last = st
+		select {
+		case <-ctx.Done():
+			return st, ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// held reports whether a process watches the container.
+func (e *Engine) held(id string) bool {
+	lock, err := e.Store.LockContainer(id)
+	if err != nil {
+		return errors.Is(err, store.ErrInUse)
+	}
+	lock.Unlock()
+	return false
+}
