@@ -8,6 +8,7 @@
 //
 //	DECKHAND_DATA_ROOT  $WORK/data
 //	HOME                $WORK/home
+//	MODULE              the module's directory, to read from
 //	BASE_TAR            the small root filesystem: busybox, users root, app (1000) and nobody, 2 MB
 //
 // Commands, besides those of testscript:
@@ -96,6 +97,11 @@ func setup(env *testscript.Env) error {
 	}
 	env.Setenv("HOME", home)
 	env.Setenv("DECKHAND_DATA_ROOT", filepath.Join(env.WorkDir, "data"))
+	root, err := moduleRoot()
+	if err != nil {
+		return err
+	}
+	env.Setenv("MODULE", root)
 	env.Setenv("BASE_TAR", os.Getenv("BASE_TAR"))
 	env.Defer(func() {
 		if left := settle(env.WorkDir); len(left) > 0 {

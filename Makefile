@@ -1,0 +1,54 @@
+# make test is the whole of it: it sets up what it needs, as root on Debian or Ubuntu.
+
+GO       ?= go
+FUZZTIME ?= 5s
+LINT      = $(GO) tool -modfile=tools/go.mod golangci-lint
+# The packages whose tests do not fork by raw system calls, which the race detector does not survive.
+RACE      = ./ref/... ./oci/... ./registry/... ./internal/store/... ./internal/ui/... ./internal/build/...
+
+export CGO_ENABLED = 0
+
+.PHONY: all build test unit race fuzz lint fmt vet cross bench deps clean
+
+all: build
+
+build: ## both programs, into bin/
+	$(GO) build -trimpath -o bin/ ./cmd/deckhand ./cmd/deckhand-build
+
+test: deps unit race fuzz ## everything, strict: a test that cannot run fails
+
+deps:
+	hack/install-deps test
+	hack/make-base small
+	hack/make-base debian
+
+unit: ## unit, integration and transcript tests
+	DECKHAND_TEST_STRICT=1 $(GO) test -timeout 15m ./...
+
+race:
+	CGO_ENABLED=1 $(GO) test -race -timeout 10m $(RACE)
+
+fuzz: ## every fuzz target for FUZZTIME
+	hack/fuzz $(FUZZTIME)
+
+lint:
+	$(LINT) run ./...
+
+fmt:
+	$(LINT) fmt ./...
+
+vet:
+	$(GO) vet ./...
+	GOARCH=arm64 $(GO) vet ./...
+
+cross: ## both programs and all tests compile for the architectures we know
+	for arch in amd64 arm64; do \
+	  GOARCH=$$arch $(GO) build -o /dev/null ./... || exit 1; \
+	done
+
+bench: ## ratios against other engines, into bench/RESULTS.md
+	hack/install-deps bench
+	bench/compare
+
+clean:
+	rm -rf bin
