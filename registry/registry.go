@@ -1,15 +1,20 @@
 // Package registry pulls and pushes images (OCI distribution spec) through go-containerregistry.
+//
+// It speaks HTTPS; plain HTTP only to registries on the loopback interface, or where the caller said so.
+// Whatever it fetches is handed to the store with the descriptor that names it, and the store verifies
+// digest and size: nothing that a registry sends is trusted. The package prints nothing and keeps no state
+// but docker's own config.json, which it reads for credentials.
 package registry
 
 import (
 	"context"
-	"errors"
 	"io"
+	"net/http"
+	"os"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
-
-	"github.com/deckhand-engine/deckhand/ref"
 )
 
 // Blobs is what the client needs of a store.
@@ -17,22 +22,68 @@ type Blobs interface {
 	PutBlob(ctx context.Context, r io.Reader, want v1.Descriptor) (v1.Descriptor, error)
 	ReadBlob(d digest.Digest) ([]byte, error)
 	HasBlob(d digest.Digest) (int64, bool)
+	OpenBlob(d digest.Digest) (*os.File, error)
 }
 
-// Progress is told of each blob's bytes.
+// The states Progress is told of.
+const (
+	StateWaiting = "waiting" // the blob will be transferred
+	StatePulling = "pulling"
+	StatePushing = "pushing"
+	StateRetry   = "retrying" // the transfer broke and is taken up again
+	StateExists  = "exists"   // it was there already
+	StateMounted = "mounted"  // the registry took it from another repository of its own
+	StateDone    = "done"
+)
+
+// Progress is told of each blob's bytes, by several goroutines at once.
 type Progress interface {
 	Blob(d v1.Descriptor, done int64, state string) // "pulling", "exists", "done" …
 }
 
-// Client talks to registries.
-type Client struct{}
+// Quiet is a Progress that shows nothing.
+type Quiet struct{}
 
-// Pull fetches manifest, config and layers for this platform and returns the manifest's descriptor.
-func (c *Client) Pull(ctx context.Context, r ref.Reference, b Blobs, p Progress) (v1.Descriptor, error) {
-	return v1.Descriptor{}, errors.ErrUnsupported
+// Blob does nothing.
+func (Quiet) Blob(v1.Descriptor, int64, string) {}
+
+// Client talks to registries. Its zero value pulls for this machine's platform.
+type Client struct {
+	Platform  v1.Platform // which image of an index to take; zero: this machine's
+	Insecure  bool        // allow http and unverified certificates for every registry, not just on loopback
+	UserAgent string      // of the requests; empty: "deckhand"
+	Jobs      int         // blobs moved at once; 0: 4
+
+	// Mount names, for a blob, another repository of the same registry that has it ("library/debian"), so
+	// that Push need not upload it. It may be nil.
+	Mount map[digest.Digest]string
+
+	backoff   time.Duration     // first pause before a retry; 0: 200 ms
+	transport http.RoundTripper // for tests; nil: a new one
 }
 
-// Push uploads what the registry lacks, then the manifest; it returns the manifest's digest.
-func (c *Client) Push(ctx context.Context, r ref.Reference, m v1.Descriptor, b Blobs, p Progress) (digest.Digest, error) {
-	return "", errors.ErrUnsupported
+const (
+	defaultJobs    = 4
+	defaultBackoff = 200 * time.Millisecond
+)
+
+func (c *Client) jobs() int {
+	if c.Jobs > 0 {
+		return c.Jobs
+	}
+	return defaultJobs
+}
+
+func (c *Client) firstPause() time.Duration {
+	if c.backoff > 0 {
+		return c.backoff
+	}
+	return defaultBackoff
+}
+
+func orQuiet(p Progress) Progress {
+	if p == nil {
+		return Quiet{}
+	}
+	return p
 }
