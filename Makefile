@@ -48,7 +48,7 @@ cross: ## both programs and all tests compile for the architectures we know
 
 bench: ## ratios against other engines, into bench/RESULTS.md
 	hack/install-deps bench
-	bench/compare
+	$(GO) run ./bench
 
 clean:
 	rm -rf bin

@@ -14,6 +14,7 @@ var layers = [][]string{
 	{"oci"},
 	{"internal/network"},
 	{"internal/runtime/..."},
+	{"internal/layer"},
 	{"internal/store"},
 	{"registry"},
 	{"internal/ui"},
@@ -21,7 +22,7 @@ var layers = [][]string{
 	{"internal/build"},
 	{"internal/cli/buildcmd"},
 	{"internal/cli"},
-	{"cmd/deckhand", "cmd/deckhand-build"},
+	{"cmd/deckhand", "cmd/deckhand-build", "bench"},
 }
 
 // forTests are the packages that only tests import.
