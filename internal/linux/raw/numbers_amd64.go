@@ -1,0 +1,6 @@
+package raw
+
+const (
+	sysSeccomp  = 317
+	sysExecveat = 322
+)

@@ -1,0 +1,6 @@
+package raw
+
+const (
+	sysSeccomp  = 277
+	sysExecveat = 281
+)

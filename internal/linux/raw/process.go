@@ -1,0 +1,97 @@
+package raw
+
+import (
+	"syscall"
+	"unsafe"
+)
+
+// Options of prctl(2) and capset(2).
+const (
+	PR_SET_PDEATHSIG     = 1
+	PR_SET_DUMPABLE      = 4
+	PR_SET_KEEPCAPS      = 8
+	PR_CAPBSET_READ      = 23
+	PR_CAPBSET_DROP      = 24
+	PR_SET_NO_NEW_PRIVS  = 38
+	PR_CAP_AMBIENT       = 47
+	PR_CAP_AMBIENT_RAISE = 2
+
+	capVersion3 = 0x20080522
+
+	seccompSetModeFilter = 1
+
+	keyctlJoinSessionKeyring = 1
+)
+
+// Prctl calls prctl(2) for the calling thread.
+func Prctl(option int, arg2, arg3 uintptr) error {
+	_, _, e := syscall.RawSyscall6(syscall.SYS_PRCTL, uintptr(option), arg2, arg3, 0, 0, 0)
+	return errno(e)
+}
+
+// Capset sets the calling thread's three capability sets, as bit masks.
+func Capset(effective, permitted, inheritable uint64) error {
+	hdr := struct{ version, pid uint32 }{version: capVersion3}
+	data := [2]struct{ effective, permitted, inheritable uint32 }{
+		{uint32(effective), uint32(permitted), uint32(inheritable)},
+		{uint32(effective >> 32), uint32(permitted >> 32), uint32(inheritable >> 32)},
+	}
+	_, _, e := syscall.RawSyscall(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&hdr)), uintptr(unsafe.Pointer(&data)), 0)
+	return errno(e)
+}
+
+// Setgroups sets the calling thread's supplementary groups.
+func Setgroups(groups []uint32) error {
+	_, _, e := syscall.RawSyscall(syscall.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(unsafe.SliceData(groups))), 0)
+	return errno(e)
+}
+
+// Setresgid sets the calling thread's three group ids.
+func Setresgid(gid uint32) error {
+	_, _, e := syscall.RawSyscall(syscall.SYS_SETRESGID, uintptr(gid), uintptr(gid), uintptr(gid))
+	return errno(e)
+}
+
+// Setresuid sets the calling thread's three user ids.
+func Setresuid(uid uint32) error {
+	_, _, e := syscall.RawSyscall(syscall.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid))
+	return errno(e)
+}
+
+// Seccomp loads a filter of 8-byte BPF instructions on the calling thread; flags are
+// SECCOMP_FILTER_FLAG_*.
+func Seccomp(filter []byte, flags uint32) error {
+	prog := struct {
+		length uint16
+		filter *byte
+	}{uint16(len(filter) / 8), unsafe.SliceData(filter)}
+	_, _, e := syscall.RawSyscall(sysSeccomp, seccompSetModeFilter, uintptr(flags), uintptr(unsafe.Pointer(&prog)))
+	return errno(e)
+}
+
+// NewSessionKeyring gives the process a session keyring of its own.
+func NewSessionKeyring() error {
+	_, _, e := syscall.RawSyscall(syscall.SYS_KEYCTL, keyctlJoinSessionKeyring, 0, 0)
+	return errno(e)
+}
+
+// Ioctl calls ioctl(2).
+func Ioctl(fd int, request uintptr, arg unsafe.Pointer) (int, error) {
+	r, _, e := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), request, uintptr(arg))
+	return int(r), errno(e)
+}
+
+// Execveat executes the file that is open as fd.
+func Execveat(fd int, argv, envv []*byte) error {
+	empty := new(byte)
+	_, _, e := syscall.RawSyscall6(sysExecveat, uintptr(fd), uintptr(unsafe.Pointer(empty)), uintptr(unsafe.Pointer(&argv[0])),
+		uintptr(unsafe.Pointer(&envv[0])), AT_EMPTY_PATH, 0)
+	return errno(e)
+}
+
+// Execve executes a path.
+func Execve(path *byte, argv, envv []*byte) error {
+	_, _, e := syscall.RawSyscall(syscall.SYS_EXECVE, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&argv[0])),
+		uintptr(unsafe.Pointer(&envv[0])))
+	return errno(e)
+}
