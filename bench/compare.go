@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 )
 
 // compareVersion: how long deckhand itself takes to start.
@@ -86,13 +85,14 @@ func compareStep(ctx context.Context, l *lab) (*result, error) {
 	const steps = 10
 	build := func(extra int) (subject, error) {
 		dir := l.path(fmt.Sprintf("steps-%d", extra))
-		file := "FROM ubuntu:latest\nUSER 9000\n"
+		var file strings.Builder
+		file.WriteString("FROM ubuntu:latest\nUSER 9000\n")
 		for i := range extra + 1 {
-			file += fmt.Sprintf("RUN [\"/bin/true\", \"%d\"]\n", i)
+			fmt.Fprintf(&file, "RUN [\"/bin/true\", \"%d\"]\n", i)
 		}
 		err := os.MkdirAll(dir, 0o700)
 		if err == nil {
-			err = os.WriteFile(dir+"/Dockerfile", []byte(file), 0o600)
+			err = os.WriteFile(dir+"/Dockerfile", []byte(file.String()), 0o600)
 		}
 		return subject{
 			name: fmt.Sprintf("deckhand build --no-cache, RUN true × %d", extra+1),
@@ -165,9 +165,7 @@ func (l *lab) fresh(s subject) subject {
 		}
 		return l.do(ctx, "sync")
 	}
-	s.after = func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
+	s.after = func(ctx context.Context) error {
 		return l.do(ctx, "sh", "-c", `umount -l "$0/overlay" 2>/dev/null; rm -rf "$0"`, l.path("fresh"))
 	}
 	return s

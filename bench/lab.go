@@ -148,11 +148,8 @@ func enterMountNamespace(ctx context.Context) error {
 		args := append([]string{"unshare", "--mount", "--propagation", "private", self}, os.Args[1:]...)
 		return syscall.Exec(unshare, args, append(os.Environ(), inside+"=1"))
 	}
-	if _, err := os.Stat("/sys/fs/cgroup/memory"); err != nil {
-		return nil // pure version 2
-	}
-	if _, err := os.Stat("/sys/fs/cgroup/hugetlb/tasks"); err == nil {
-		return nil
+	if !exists("/sys/fs/cgroup/memory") || exists("/sys/fs/cgroup/hugetlb/tasks") {
+		return nil // pure version 2, or all is well
 	}
 	// A copy of the tree of mounts, with one directory more: nothing changes outside.
 	const script = `set -e
@@ -168,4 +165,9 @@ mount -t cgroup -o hugetlb none /sys/fs/cgroup/hugetlb`
 		return fmt.Errorf("mount hugetlb for crun: %w\n%s", err, out)
 	}
 	return nil
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }

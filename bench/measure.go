@@ -14,7 +14,7 @@ type subject struct {
 	name   string
 	args   []string
 	before func(context.Context) error // not measured
-	after  func() error                // not measured
+	after  func(context.Context) error // not measured
 }
 
 // bar is what a ratio is held to.
@@ -77,7 +77,7 @@ func (s subject) once(ctx context.Context) (time.Duration, error) {
 		return 0, fmt.Errorf("run %v: %w\n%s", s.args, err, output.Bytes())
 	}
 	if s.after != nil {
-		return took, s.after()
+		return took, s.after(ctx)
 	}
 	return took, nil
 }

@@ -79,12 +79,12 @@ func machineLine(ctx context.Context) string {
 	if unix.Uname(&u) == nil {
 		kernel = "Linux " + unix.ByteSliceToString(u.Release[:])
 	}
-	line := fmt.Sprintf("%s, %d cores, %s, %s", cpu, runtime.NumCPU(), kernel, runtime.Version())
+	parts := []string{fmt.Sprintf("%s, %d cores, %s, %s", cpu, runtime.NumCPU(), kernel, runtime.Version())}
 	for _, program := range []string{"crun", "runc", "podman", "buildah"} {
 		if out, err := exec.CommandContext(ctx, program, "--version").Output(); err == nil {
 			first, _, _ := strings.Cut(string(out), "\n")
-			line += ", " + first
+			parts = append(parts, first)
 		}
 	}
-	return line + ", measured " + time.Now().UTC().Format("2006-01-02") + "." //nolint:forbidigo // the report's date
+	return strings.Join(parts, ", ") + ", measured " + time.Now().UTC().Format("2006-01-02") + "." //nolint:forbidigo // the report's date
 }

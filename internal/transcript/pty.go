@@ -16,21 +16,25 @@ import (
 
 // ptyMain is the program pty.
 func ptyMain() {
-	args := os.Args[1:]
+	os.Exit(ptyCommand(os.Args[1:])) //nolint:revive,forbidigo // it is a main function
+}
+
+// ptyCommand returns the exit code: the command's, or 125.
+func ptyCommand(args []string) int {
 	after := ""
 	if len(args) > 2 && args[0] == "-after" {
 		after, args = args[1], args[2:]
 	}
 	if len(args) == 0 {
 		fmt.Fprintln(os.Stderr, "usage: pty [-after TEXT] cmd [arg...]")
-		os.Exit(125)
+		return 125
 	}
 	code, err := runOnPty(args, after)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "pty:", err)
-		code = 125
+		return 125
 	}
-	os.Exit(code)
+	return code
 }
 
 // runOnPty runs args with a terminal of its own as stdin, stdout, stderr and controlling terminal.

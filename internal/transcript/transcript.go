@@ -31,11 +31,11 @@ package transcript
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -198,9 +198,5 @@ func cmdLeakcheck(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func list(lines []string) string {
-	out := ""
-	for _, line := range lines {
-		out += fmt.Sprintf("  %s\n", line)
-	}
-	return out
+	return "  " + strings.Join(lines, "\n  ") + "\n"
 }
