@@ -1,0 +1,457 @@
+package network
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/deckhand-engine/deckhand/internal/need"
+)
+
+func TestBridgeTraffic(t *testing.T) {
+	m := newMachine(t)
+	a := m.run(t, "8080:80", "127.0.0.1:6379:6379", machineIP+":7000:7000", "5353:53/udp", "127.0.0.1:5454:54/udp")
+	b := m.run(t)
+	for _, addr := range []string{":80", ":6379", ":7000", ":9999"} {
+		serve(t, a.ns, "tcp4", addr, "a"+addr)
+	}
+	serve(t, a.ns, "udp4", ":53", "a:53")
+	serve(t, a.ns, "udp4", ":54", "a:54")
+	serve(t, m.lan, "tcp4", ":80", "lan")
+	serve(t, nil, "tcp4", "127.0.0.1:5432", "host")
+	serve(t, nil, "tcp4", machineIP+":5433", "host")
+	ip, gw := a.Address().String(), a.base.gateway().String()
+
+	tests := map[string]struct {
+		where    *os.File
+		network  string
+		addr     string
+		name     string // empty: no answer
+		from     string // empty: do not care
+		routeToA bool
+	}{
+		"out, masqueraded":                     {where: a.ns, addr: lanIP + ":80", name: "lan", from: machineIP},
+		"out to the host":                      {where: a.ns, addr: machineIP + ":5433", name: "host", from: ip},
+		"own loopback":                         {where: a.ns, addr: "127.0.0.1:80", name: "a:80", from: loopIP},
+		"neighbour by address":                 {where: b.ns, addr: ip + ":9999", name: "a:9999", from: b.Address().String()},
+		"published, from the lan":              {where: m.lan, addr: machineIP + ":8080", name: "a:80", from: lanIP},
+		"published, from 127.0.0.1":            {addr: "127.0.0.1:8080", name: "a:80", from: gw},
+		"published, from the host":             {addr: machineIP + ":8080", name: "a:80"},
+		"published, by the bridge's address":   {addr: gw + ":8080", name: "a:80"},
+		"published, from a neighbour":          {where: b.ns, addr: machineIP + ":8080", name: "a:80", from: gw},
+		"published, from itself":               {where: a.ns, addr: machineIP + ":8080", name: "a:80", from: gw},
+		"one address, from the lan":            {where: m.lan, addr: machineIP + ":7000", name: "a:7000", from: lanIP},
+		"one address, not on loopback":         {addr: "127.0.0.1:7000"},
+		"loopback only, from the host":         {addr: "127.0.0.1:6379", name: "a:6379", from: gw},
+		"loopback only, not by the lan's":      {where: m.lan, addr: machineIP + ":6379"},
+		"loopback only, not by the host's":     {addr: machineIP + ":6379"},
+		"loopback only, not from a neighbour":  {where: b.ns, addr: machineIP + ":6379"},
+		"loopback only, not by the gateway":    {where: b.ns, addr: gw + ":6379"},
+		"not published, from the lan":          {where: m.lan, addr: ip + ":9999", routeToA: true},
+		"published port, lan, by container ip": {where: m.lan, addr: ip + ":80", routeToA: true},
+		"host's loopback service by gateway":   {where: a.ns, addr: gw + ":5432"},
+		"host's loopback service by host's ip": {where: a.ns, addr: machineIP + ":5432"},
+		"udp from the lan":                     {where: m.lan, network: "udp4", addr: machineIP + ":5353", name: "a:53", from: lanIP},
+		"udp from 127.0.0.1":                   {network: "udp4", addr: "127.0.0.1:5353", name: "a:53", from: gw},
+		"udp from itself":                      {where: a.ns, network: "udp4", addr: machineIP + ":5353", name: "a:53", from: gw},
+		"udp loopback only":                    {network: "udp4", addr: "127.0.0.1:5454", name: "a:54", from: gw},
+		"udp loopback only, not by the lan's":  {where: m.lan, network: "udp4", addr: machineIP + ":5454"},
+		"tcp port is not udp":                  {where: m.lan, network: "udp4", addr: machineIP + ":8080"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if tt.network == "" {
+				tt.network = "tcp4"
+			}
+			if tt.routeToA {
+				routeVia(t, m.lan, a.base.Subnet, machineIP)
+			}
+			got, from, err := ask(t, tt.where, tt.network, tt.addr)
+			if got != tt.name {
+				t.Errorf("answer %q (%v), want %q", got, err, tt.name)
+			}
+			if tt.from != "" && from != tt.from {
+				t.Errorf("server saw %s, want %s", from, tt.from)
+			}
+		})
+	}
+}
+
+func routeVia(t *testing.T, ns *os.File, to netip.Prefix, via string) {
+	t.Helper()
+	in(t, ns, func() {
+		l, err := netlink.LinkByName("eth0")
+		check(t, err)
+		dst := &net.IPNet{IP: to.Addr().AsSlice(), Mask: net.CIDRMask(to.Bits(), 32)}
+		check(t, netlink.RouteReplace(&netlink.Route{LinkIndex: l.Attrs().Index, Dst: dst, Gw: net.ParseIP(via)}))
+	})
+}
+
+// TestLoopbackFromOutside plays CVE-2020-8558: a neighbour routes 127.0.0.1 to us.
+func TestLoopbackFromOutside(t *testing.T) {
+	m := newMachine(t)
+	c := m.run(t, "127.0.0.1:6379:6379")
+	serve(t, c.ns, "tcp4", ":6379", "c")
+	serve(t, nil, "tcp4", "127.0.0.1:5432", "host")
+	for name, ns := range map[string]*os.File{"lan": m.lan, "container": m.run(t).ns} {
+		t.Run(name, func(t *testing.T) {
+			via := machineIP
+			if name == "container" {
+				via = c.base.gateway().String()
+			}
+			in(t, ns, func() {
+				check(t, os.WriteFile("/proc/sys/net/ipv4/conf/all/route_localnet", []byte("1"), 0o600))
+				lo, err := netlink.LinkByName("lo")
+				check(t, err)
+				_ = netlink.AddrDel(lo, &netlink.Addr{IPNet: &net.IPNet{IP: net.IPv4(127, 0, 0, 1), Mask: net.CIDRMask(8, 32)}})
+				check(t, netlink.LinkSetDown(lo))
+			})
+			routeVia(t, ns, loopback, via)
+			for _, addr := range []string{"127.0.0.1:6379", "127.0.0.1:5432"} {
+				if got, _, err := ask(t, ns, "tcp4", addr); err == nil {
+					t.Errorf("%s answered %q", addr, got)
+				}
+			}
+		})
+	}
+	if got, _, err := ask(t, nil, "tcp4", "127.0.0.1:6379"); got != "c" {
+		t.Errorf("from the host itself: %q, %v", got, err)
+	}
+}
+
+func TestContainerInterface(t *testing.T) {
+	m := newMachine(t)
+	c := m.run(t)
+	in(t, c.ns, func() {
+		l, err := netlink.LinkByName("eth0")
+		check(t, err)
+		if l.Attrs().MTU != 1500 || l.Attrs().Flags&net.FlagUp == 0 {
+			t.Errorf("eth0: %+v", l.Attrs())
+		}
+		v6, err := netlink.AddrList(l, netlink.FAMILY_V6)
+		check(t, err)
+		if len(v6) != 0 {
+			t.Errorf("eth0 has IPv6 addresses: %v", v6)
+		}
+	})
+	br, err := netlink.LinkByName(m.cfg.bridge)
+	check(t, err)
+	v6, err := netlink.AddrList(br, netlink.FAMILY_V6)
+	check(t, err)
+	if len(v6) != 0 {
+		t.Errorf("the bridge has IPv6 addresses: %v", v6)
+	}
+	// The thread that was lent to the container's namespace must not come back.
+	for range 50 {
+		in(t, nil, func() {
+			if _, err := netlink.LinkByName(m.cfg.bridge); err != nil {
+				t.Fatal("a thread was left in the container's namespace")
+			}
+		})
+	}
+}
+
+func TestHostPorts(t *testing.T) {
+	m := newMachine(t)
+	first := m.run(t, "8080:80", "0:81", "9000-9010:82")
+	ports := first.Ports()
+	if got := ports[0].String(); got != "0.0.0.0:8080->80/tcp" {
+		t.Errorf("Ports()[0] = %s", got)
+	}
+	if ports[1].HostPort == 0 || ports[2].HostPort != 9000 {
+		t.Errorf("chosen ports: %v", ports)
+	}
+	if got := m.run(t, "9000-9010:82").Ports()[0].HostPort; got != 9001 {
+		t.Errorf("second port of the range: %d", got)
+	}
+	l, err := net.Listen("tcp4", ":7777")
+	check(t, err)
+	defer l.Close()
+	tests := map[string]struct {
+		port, want string
+		is         error
+	}{
+		"another container's": {"8080:1", "Bind for 0.0.0.0:8080 failed: port is already allocated (by container 0123456789ab, pid ", unix.EADDRINUSE},
+		"on one address":      {"127.0.0.1:8080:1", "Bind for 127.0.0.1:8080 failed: port is already allocated (by container", unix.EADDRINUSE},
+		"a program's":         {"7777:1", "Bind for 0.0.0.0:7777 failed: port is already allocated (by network.test, pid ", unix.EADDRINUSE},
+		"not our address":     {"203.0.113.5:1:1", "Bind for 203.0.113.5:1 failed: 203.0.113.5 is not an address of this machine", unix.EADDRNOTAVAIL},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := m.cfg.open(t.Context(), Options{ID: "x", Mode: Bridge, Ports: mustPorts(t, tt.port)})
+			if err == nil || !strings.HasPrefix(err.Error(), tt.want) || !errors.Is(err, tt.is) {
+				t.Errorf("error %q, want %q…", err, tt.want)
+			}
+		})
+	}
+	if n := len(m.leaseFiles(t)); n != 2 {
+		t.Errorf("%d addresses are held after failures, want 2", n)
+	}
+	for _, network := range []string{"tcp4", "tcp"} {
+		if l, err := net.Listen(network, ":8080"); err == nil {
+			l.Close()
+			t.Errorf("another program could listen on %s 8080", network)
+		}
+	}
+}
+
+// TestReservedRefuses: before the container is attached a client is refused, not left hanging.
+func TestReservedRefuses(t *testing.T) {
+	m := newMachine(t)
+	n := m.open(t, "8080:80")
+	if _, _, err := ask(t, nil, "tcp4", "127.0.0.1:8080"); !errors.Is(err, unix.ECONNREFUSED) {
+		t.Errorf("reserved: %v", err)
+	}
+	check(t, n.Release(t.Context()))
+	check(t, n.Release(t.Context()))
+	l, err := net.Listen("tcp4", ":8080")
+	check(t, err)
+	l.Close()
+}
+
+func TestRelease(t *testing.T) {
+	m := newMachine(t)
+	c := m.run(t, "8080:80", "5353:53/udp", "127.0.0.1:9090:90")
+	if got := len(m.elements(t)); got != 3 {
+		t.Errorf("%d elements, want 3", got)
+	}
+	check(t, c.Release(t.Context()))
+	if got := m.elements(t); len(got) != 0 {
+		t.Errorf("left: %v", got)
+	}
+	if left := m.leaseFiles(t); len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+	// UDP: the same client socket reaches the port's next owner.
+	client, err := net.Dial("udp4", machineIP+":5353")
+	check(t, err)
+	defer client.Close()
+	for _, name := range []string{"one", "two"} {
+		c := m.run(t, "5353:53/udp")
+		serve(t, c.ns, "udp4", ":53", name)
+		if got := askOn(t, client); got != name {
+			t.Errorf("answer from %q, want %s", got, name)
+		}
+		check(t, c.Release(t.Context()))
+	}
+}
+
+func (m *machine) leaseFiles(t *testing.T) []string {
+	t.Helper()
+	entries, err := os.ReadDir(m.cfg.leaseDir())
+	check(t, err)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func TestFlushedRuleset(t *testing.T) {
+	m := newMachine(t)
+	a := m.run(t, "8080:80")
+	b := m.open(t, "8081:80")
+	serve(t, a.ns, "tcp4", ":80", "a")
+	r, err := openRuleset(m.cfg)
+	check(t, err)
+	defer r.close()
+	r.conn.DelTable(r.table)
+	check(t, r.conn.Flush())
+	ns := newNetns(t)
+	check(t, b.Attach(t.Context(), ns, os.Getpid()))
+	serve(t, ns, "tcp4", ":80", "b")
+	for port, want := range map[string]string{"8080": "a", "8081": "b"} {
+		if got, _, err := ask(t, m.lan, "tcp4", machineIP+":"+port); got != want {
+			t.Errorf("%s answers %q (%v), want %s", port, got, err, want)
+		}
+	}
+	r.conn.DelTable(r.table)
+	check(t, r.conn.Flush())
+	check(t, a.Release(t.Context()))
+	m.run(t) // makes the table again
+	if got := m.elements(t); len(got) != 1 || got[0].port != 8081 {
+		t.Errorf("elements made again: %v", got)
+	}
+}
+
+func TestLostBridge(t *testing.T) {
+	m := newMachine(t)
+	subnet := m.run(t).base.Subnet
+	l, err := netlink.LinkByName(m.cfg.bridge)
+	check(t, err)
+	check(t, netlink.LinkDel(l))
+	c := m.run(t)
+	if c.base.Subnet != subnet {
+		t.Errorf("subnet %s, was %s", c.base.Subnet, subnet)
+	}
+	serve(t, m.lan, "tcp4", ":80", "lan")
+	if got, _, err := ask(t, c.ns, "tcp4", lanIP+":80"); got != "lan" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestSubnet(t *testing.T) {
+	m := newMachine(t)
+	dummy := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "other"}}
+	check(t, netlink.LinkAdd(dummy))
+	defer func() { check(t, netlink.LinkDel(dummy)) }()
+	addAddr(t, dummy, "10.87.3.1/24")
+	check(t, os.WriteFile(m.cfg.resolvConf, []byte("nameserver 10.86.0.53\n"), 0o600))
+	if got := m.run(t).base.Subnet.String(); got != "10.187.0.0/16" {
+		t.Errorf("subnet %s", got)
+	}
+}
+
+func TestNoSubnet(t *testing.T) {
+	m := newMachine(t)
+	m.cfg.subnets = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/25")}
+	_, err := m.cfg.open(t.Context(), Options{Mode: Bridge})
+	if err == nil || !strings.Contains(err.Error(), "overlaps one of this machine") {
+		t.Errorf("error: %v", err)
+	}
+	// As the message says: a bridge of the user's is used as it is.
+	br := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: m.cfg.bridge}}
+	if l, err := netlink.LinkByName(m.cfg.bridge); err == nil {
+		check(t, netlink.LinkDel(l))
+	}
+	check(t, netlink.LinkAdd(br))
+	addAddr(t, br, "10.99.0.1/24")
+	if got := m.run(t).Address(); !netip.MustParsePrefix("10.99.0.0/24").Contains(got) {
+		t.Errorf("address %s", got)
+	}
+}
+
+func TestExhaustion(t *testing.T) {
+	m := newMachine(t)
+	m.cfg.subnets = []netip.Prefix{netip.MustParsePrefix("10.87.0.0/29")}
+	seen := map[netip.Addr]bool{}
+	for range 5 {
+		seen[m.open(t).Address()] = true
+	}
+	if len(seen) != 5 || seen[netip.MustParseAddr("10.87.0.1")] || seen[netip.MustParseAddr("10.87.0.7")] {
+		t.Errorf("addresses: %v", seen)
+	}
+	_, err := m.cfg.open(t.Context(), Options{Mode: Bridge})
+	if err == nil || !strings.Contains(err.Error(), "no free address in 10.87.0.0/29: all 5 are in use") {
+		t.Errorf("error: %v", err)
+	}
+}
+
+// TestKilledHolder kills a process that holds a network, and sees what the next ones do.
+func TestKilledHolder(t *testing.T) {
+	m := newMachine(t)
+	living := m.run(t, "8000:80")
+	kill := func() {
+		t.Helper()
+		startHolder(t, m, "8080:80,127.0.0.1:9090:90,5353:53/udp").kill(t)
+		if got := len(m.elements(t)); got != 4 {
+			t.Fatalf("%d elements before the sweep, want 4", got)
+		}
+	}
+	t.Run("sweep", func(t *testing.T) {
+		kill()
+		check(t, m.cfg.sweep(t.Context()))
+		if got := m.elements(t); len(got) != 1 || got[0].port != 8000 {
+			t.Errorf("left: %v", got)
+		}
+		if left := m.leaseFiles(t); len(left) != 1 || left[0] != living.Address().String() {
+			t.Errorf("left: %v", left)
+		}
+	})
+	t.Run("same port", func(t *testing.T) {
+		kill()
+		c := m.run(t, "8080:81", "5353:54/udp")
+		serve(t, c.ns, "tcp4", ":81", "next")
+		if got, _, err := ask(t, m.lan, "tcp4", machineIP+":8080"); got != "next" {
+			t.Errorf("%q, %v", got, err)
+		}
+		check(t, m.cfg.sweep(t.Context()))
+		if got := len(m.elements(t)); got != 3 {
+			t.Errorf("%d elements, want 3: the sweep must spare the port's new owner", got)
+		}
+		check(t, c.Release(t.Context()))
+	})
+	t.Run("same address", func(t *testing.T) {
+		kill()
+		for _, name := range m.leaseFiles(t) {
+			if name == living.Address().String() {
+				continue
+			}
+			l, err := m.cfg.tryAddress(netip.MustParseAddr(name))
+			check(t, err)
+			if !l.stale {
+				t.Error("a dead process's address is not stale")
+			}
+			r, err := openRuleset(m.cfg)
+			check(t, err)
+			defer r.close()
+			check(t, m.cfg.purge(r, l.addr))
+			check(t, l.drop())
+		}
+		if got := len(m.elements(t)); got != 1 {
+			t.Errorf("%d elements, want 1", got)
+		}
+	})
+}
+
+type holder struct {
+	cmd *exec.Cmd
+}
+
+// startHolder runs hold in a process of its own and waits until its network is attached.
+func startHolder(t *testing.T, m *machine, ports string) *holder {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
+	cmd.Env = append(os.Environ(), holdEnv+"="+m.cfg.dir, "PORTS="+ports)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	check(t, err)
+	check(t, cmd.Start())
+	buf := make([]byte, 5)
+	if n, err := out.Read(buf); string(buf[:n]) != "held\n" {
+		_ = cmd.Process.Kill()
+		t.Fatalf("holder said %q: %v", buf[:n], err)
+	}
+	return &holder{cmd}
+}
+
+func (h *holder) kill(t *testing.T) {
+	t.Helper()
+	check(t, h.cmd.Process.Kill())
+	_ = h.cmd.Wait()
+	if ws, ok := h.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || ws.Signal() != syscall.SIGKILL {
+		t.Fatalf("holder ended by itself: %v", h.cmd.ProcessState)
+	}
+}
+
+func TestModes(t *testing.T) {
+	need.Root(t)
+	if _, err := New(t.Context(), Options{Mode: Bridge, Rootless: true}); !errors.Is(err, ErrRootless) ||
+		!strings.Contains(err.Error(), "use --network pasta, host or none") {
+		t.Errorf("rootless bridge: %v", err)
+	}
+	if _, err := New(t.Context(), Options{Mode: "mesh"}); err == nil {
+		t.Error("unknown mode accepted")
+	}
+	if _, err := New(t.Context(), Options{Mode: None, Hostname: "a\n10.0.0.1 evil"}); err == nil {
+		t.Error("a hostname with a line break was accepted")
+	}
+	if m, err := DefaultMode(false); m != Bridge || err != nil {
+		t.Errorf("DefaultMode(false) = %s, %v", m, err)
+	}
+	n, err := New(t.Context(), Options{Mode: None, Hostname: "box"})
+	check(t, err)
+	check(t, n.Attach(t.Context(), nil, 0))
+	if !strings.HasSuffix(string(n.Hosts()), "127.0.1.1\tbox\n") || len(n.ResolvConf()) != 0 || n.Address().IsValid() {
+		t.Errorf("none: %q %q", n.Hosts(), n.ResolvConf())
+	}
+	check(t, n.Release(t.Context()))
+}
