@@ -40,7 +40,7 @@ func TestCompileMeansTheProfile(t *testing.T) {
 	var scattered []specs.LinuxSyscall
 	for i, s := range syscalls { // every second one conditional: the tree's own jumps become long
 		if i%2 == 0 {
-			scattered = append(scattered, rule(specs.ActErrno, s.name, arg(1, specs.OpGreaterThan, uint64(i)<<30)))
+			scattered = append(scattered, rule(specs.ActErrno, s.name, arg(1, specs.OpGreaterThan, uint64(i%8)<<30)))
 		}
 	}
 	tests := map[string]*specs.LinuxSeccomp{
@@ -75,11 +75,16 @@ func TestCompileMeansTheProfile(t *testing.T) {
 			rule(specs.ActKill, "socket", arg(0, specs.OpEqualTo, 3)), rule(specs.ActAllow, "socket", arg(0, specs.OpEqualTo, 1)),
 			rule(specs.ActAllow, "socket"),
 		}},
-		"unknown names": {DefaultAction: specs.ActErrno, Syscalls: []specs.LinuxSyscall{rule(specs.ActAllow, "nosuch socketcall read")}},
-		"only unknown":  {DefaultAction: specs.ActErrno, Syscalls: []specs.LinuxSyscall{rule(specs.ActAllow, "nosuch")}},
-		"newest":        {DefaultAction: specs.ActKillProcess, Syscalls: []specs.LinuxSyscall{rule(specs.ActAllow, "rseq_slice_yield read")}},
-		"long run":      {DefaultAction: specs.ActErrno, Syscalls: many},
-		"long jumps":    {DefaultAction: specs.ActAllow, Syscalls: scattered},
+		"unknown names":     {DefaultAction: specs.ActErrno, Syscalls: []specs.LinuxSyscall{rule(specs.ActAllow, "nosuch socketcall read")}},
+		"only unknown":      {DefaultAction: specs.ActErrno, Syscalls: []specs.LinuxSyscall{rule(specs.ActAllow, "nosuch")}},
+		"newest":            {DefaultAction: specs.ActKillProcess, Syscalls: []specs.LinuxSyscall{rule(specs.ActAllow, "rseq_slice_yield read")}},
+		"traced by default": {DefaultAction: specs.ActTrace, Syscalls: []specs.LinuxSyscall{rule(specs.ActAllow, "read")}},
+		"equal below, not above": {DefaultAction: specs.ActErrno, Syscalls: []specs.LinuxSyscall{
+			rule(specs.ActAllow, "socket", arg(0, specs.OpEqualTo, 1)), rule(specs.ActAllow, "socket", arg(0, specs.OpEqualTo, 5<<32|2)),
+			rule(specs.ActAllow, "socket", arg(0, specs.OpEqualTo, 5<<32|3)), rule(specs.ActLog, "socket", arg(1, specs.OpEqualTo, 4)),
+		}},
+		"long run":   {DefaultAction: specs.ActErrno, Syscalls: many},
+		"long jumps": {DefaultAction: specs.ActAllow, Syscalls: scattered},
 	}
 	for name, p := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -89,6 +94,27 @@ func TestCompileMeansTheProfile(t *testing.T) {
 			}
 			verify(t, p, prog.Filter)
 		})
+	}
+}
+
+// TestJumpsOfEveryLength passes the point where a conditional jump no longer reaches.
+func TestJumpsOfEveryLength(t *testing.T) {
+	for n := range uint64(70) {
+		p := &specs.LinuxSeccomp{DefaultAction: specs.ActAllow}
+		for v := range n {
+			p.Syscalls = append(p.Syscalls, rule(specs.ActKill, "read", arg(0, specs.OpNotEqual, v)))
+		}
+		p.Syscalls = append(p.Syscalls, rule(specs.ActTrap, "write"), rule(specs.ActErrno, "close"))
+		prog, err := Compile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for nr := range uint32(5) {
+			d := data{nr: nr, arch: auditArch}
+			if got, err := run(prog.Filter, d); err != nil || got != interpret(p, d) {
+				t.Errorf("%d rules: syscall %d: got %#x, %v, want %#x", n, nr, got, err, interpret(p, d))
+			}
+		}
 	}
 }
 
