@@ -4,12 +4,21 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
+
+const containersLock = "containers"
 
 // Container is what is kept of a container in containers/<id>/container.json.
 type Container struct {
-	ID         string // 64 hex digits
+	ID         string // 64 hex digits; CreateContainer makes one if empty
 	Name       string
 	Image      string // the reference as given
 	ImageID    string // sha256:…
@@ -36,39 +45,396 @@ type State struct {
 	Extra             json.RawMessage
 }
 
-// ContainerDir holds the container's files: upper, work, config.json, log.json, hosts, resolv.conf …
-type ContainerLock struct{}
+// The values of State.Status.
+const (
+	StatusCreated = "created"
+	StatusRunning = "running"
+	StatusExited  = "exited"
+)
+
+// exitKilled is the exit code of a container whose end nobody saw: SIGKILL's.
+const exitKilled = 137
+
+// ContainerLock is the exclusive lock of the process that watches a container.
+type ContainerLock struct {
+	f    *os.File
+	once sync.Once
+}
+
+// Unlock gives the lock back; safe to call twice.
+func (l *ContainerLock) Unlock() { l.once.Do(func() { unlock(l.f) }) }
+
+// File is the locked file: a process that inherits it (exec.Cmd.ExtraFiles) shares the lock, which ends
+// when the last of them has closed it.
+func (l *ContainerLock) File() *os.File { return l.f }
+
+// InheritContainerLock is the lock a parent process took and handed down as the open file f.
+func InheritContainerLock(f *os.File) *ContainerLock { return &ContainerLock{f: f} }
 
 // CreateContainer writes the record; the name is taken atomically (ErrConflict), the lock is held.
 func (s *Store) CreateContainer(ctx context.Context, c *Container) (*ContainerLock, error) {
-	return nil, errors.ErrUnsupported
+	if c.ID == "" {
+		c.ID = randomHex(32)
+	}
+	if c.Created.IsZero() {
+		c.Created = s.now()
+	}
+	if err := checkContainer(c); err != nil {
+		return nil, err
+	}
+	tmp, err := s.TempDir("container")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = tmp.Close() }() // if it stays, the next Open removes it
+	lock, err := prepareContainer(tmp.Path+"/c", c)
+	if err != nil {
+		return nil, fmt.Errorf("create container: %w", err)
+	}
+	if err := s.publishContainer(ctx, tmp.Path+"/c", c); err != nil {
+		lock.Unlock()
+		return nil, err
+	}
+	return lock, nil
+}
+
+func checkContainer(c *Container) error {
+	if !isSHA256(c.ID) {
+		return fmt.Errorf("create container: id %q is not 64 hex digits", c.ID)
+	}
+	if c.Name != "" && !validName(c.Name) {
+		return fmt.Errorf("invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", c.Name)
+	}
+	return nil
+}
+
+func validName(name string) bool {
+	for i, r := range name {
+		alnum := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		if !alnum && (i == 0 || !strings.ContainsRune("_.-", r)) {
+			return false
+		}
+	}
+	return len(name) > 1 && len(name) <= 200
+}
+
+// prepareContainer fills the directory that will be the container's and takes its lock.
+func prepareContainer(dir string, c *Container) (*ContainerLock, error) {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	data, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(dir+"/container.json", data, 0o600); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(dir+"/lock", os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := lockOFD(f); err != nil {
+		_ = f.Close() // not locked
+		return nil, err
+	}
+	return &ContainerLock{f: f}, nil
+}
+
+// publishContainer takes the name and makes the container visible.
+func (s *Store) publishContainer(ctx context.Context, dir string, c *Container) error {
+	guard, err := s.lock(ctx, containersLock, unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer unlock(guard)
+	if c.Name != "" {
+		if err := s.takeName(c); err != nil {
+			return err
+		}
+	}
+	if err := os.WriteFile(s.path("live", c.ID), nil, 0o600); err != nil {
+		return fmt.Errorf("create container: %w", err)
+	}
+	if err := os.Rename(dir, s.ContainerDir(c.ID)); err != nil {
+		_ = os.Remove(s.path("live", c.ID)) // a marker without container is cleared anyway
+		return fmt.Errorf("create container: %w", err)
+	}
+	return nil
+}
+
+// takeName links the name to the id. A name whose container is gone was left by a killed process.
+func (s *Store) takeName(c *Container) error {
+	link := s.path("names", c.Name)
+	err := os.Symlink(c.ID, link)
+	if !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	owner, err := os.Readlink(link)
+	if err != nil {
+		return fmt.Errorf("read container name: %w", err)
+	}
+	if _, err := os.Stat(s.ContainerDir(owner)); err == nil {
+		return problemf(ErrConflict, "Conflict. The container name %q is already in use by container %q. "+
+			"You have to remove (or rename) that container to be able to reuse that name.", "/"+c.Name, owner)
+	}
+	if err := os.Remove(link); err != nil {
+		return fmt.Errorf("replace container name: %w", err)
+	}
+	return os.Symlink(c.ID, link)
 }
 
 // LockContainer takes the exclusive lock that the process watching a container holds while it runs.
 // ErrInUse if another process holds it: that is what "running" means.
-func (s *Store) LockContainer(id string) (*ContainerLock, error) { return nil, errors.ErrUnsupported }
+func (s *Store) LockContainer(id string) (*ContainerLock, error) {
+	f, err := os.OpenFile(s.path("containers", id, "lock"), os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, noSuchContainer(id)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("lock container: %w", err)
+	}
+	if err := lockOFD(f); err != nil {
+		_ = f.Close() // not locked
+		if errors.Is(err, errBusy) {
+			return nil, problemf(ErrInUse, "container %s is running", id)
+		}
+		return nil, fmt.Errorf("lock container: %w", err)
+	}
+	if _, err := os.Stat(s.ContainerDir(id)); err != nil {
+		_ = f.Close() // removed between open and lock
+		return nil, noSuchContainer(id)
+	}
+	return &ContainerLock{f: f}, nil
+}
 
-// Unlock gives the lock back.
-func (l *ContainerLock) Unlock() {}
+// lockOFD locks like flock, but lets others ask who holds the lock without taking it.
+func lockOFD(f *os.File) error {
+	how := unix.Flock_t{Type: unix.F_WRLCK}
+	err := unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &how)
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
+		return errBusy
+	}
+	return err
+}
 
-// ContainerDir is the container's directory.
-func (s *Store) ContainerDir(id string) string { return "" }
+// watched reports whether some process holds the container's lock.
+func (s *Store) watched(id string) bool {
+	f, err := os.OpenFile(s.path("containers", id, "lock"), os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }() // only asked
+	how := unix.Flock_t{Type: unix.F_WRLCK}
+	err = unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &how)
+	return err == nil && how.Type != unix.F_UNLCK
+}
 
-// Container finds by full id, name or unique id prefix. ErrNotFound.
-func (s *Store) Container(nameOrID string) (*Container, error) { return nil, errors.ErrUnsupported }
+// ContainerDir is the container's directory. It holds the container's files: upper, work, config.json,
+// log.json, hosts, resolv.conf …
+func (s *Store) ContainerDir(id string) string { return s.path("containers", id) }
 
-// Containers lists all, newest first.
-func (s *Store) Containers() ([]*Container, error) { return nil, errors.ErrUnsupported }
+func noSuchContainer(nameOrID string) error {
+	return problemf(ErrNotFound, "No such container: %s", nameOrID)
+}
+
+// Container finds by full id, name or unique id prefix. ErrNotFound, ErrAmbiguous.
+func (s *Store) Container(nameOrID string) (*Container, error) {
+	if isSHA256(nameOrID) {
+		if c, err := s.readContainer(nameOrID); !errors.Is(err, ErrNotFound) {
+			return c, err
+		}
+	}
+	name := strings.TrimPrefix(nameOrID, "/") // docker's form of a name
+	if validName(name) {
+		if id, err := os.Readlink(s.path("names", name)); err == nil {
+			if c, err := s.readContainer(id); !errors.Is(err, ErrNotFound) {
+				return c, err
+			}
+		}
+	}
+	if !isHex(nameOrID) {
+		return nil, noSuchContainer(nameOrID)
+	}
+	return s.containerByPrefix(nameOrID)
+}
+
+func (s *Store) containerByPrefix(prefix string) (*Container, error) {
+	ids, err := readNames(s.path("containers"))
+	if err != nil {
+		return nil, fmt.Errorf("list containers: %w", err)
+	}
+	found := ""
+	for _, id := range ids {
+		if !strings.HasPrefix(id, prefix) {
+			continue
+		}
+		if found != "" {
+			return nil, problemf(ErrAmbiguous, "multiple IDs found with provided prefix: %s", prefix)
+		}
+		found = id
+	}
+	if found == "" {
+		return nil, noSuchContainer(prefix)
+	}
+	return s.readContainer(found)
+}
+
+func (s *Store) readContainer(id string) (*Container, error) {
+	var c Container
+	err := readJSON(s.path("containers", id, "container.json"), &c)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, noSuchContainer(id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// Containers lists all, newest first. Damaged records are logged and left out.
+func (s *Store) Containers() ([]*Container, error) {
+	ids, err := readNames(s.path("containers"))
+	if err != nil {
+		return nil, fmt.Errorf("list containers: %w", err)
+	}
+	var all []*Container
+	for _, id := range ids {
+		c, err := s.readContainer(id)
+		if err != nil {
+			if !errors.Is(err, ErrNotFound) {
+				s.log.Warn("cannot read container", "error", err)
+			}
+			continue
+		}
+		all = append(all, c)
+	}
+	slices.SortFunc(all, func(a, b *Container) int {
+		if c := b.Created.Compare(a.Created); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return all, nil
+}
 
 // State reads the state; a "running" state whose lock is free is reported as exited 137 (its watcher was killed).
-func (s *Store) State(id string) (State, error) { return State{}, errors.ErrUnsupported }
+func (s *Store) State(id string) (State, error) {
+	var st State
+	err := readJSON(s.path("containers", id, "state.json"), &st)
+	if errors.Is(err, os.ErrNotExist) {
+		if _, err := s.readContainer(id); err != nil {
+			return State{}, err
+		}
+		return State{Status: StatusCreated}, nil
+	}
+	if err != nil {
+		return State{}, err
+	}
+	if st.Status == StatusRunning && !s.watched(id) {
+		st.Status, st.Pid, st.MonitorPid, st.ExitCode = StatusExited, 0, 0, exitKilled
+	}
+	return st, nil
+}
 
-// SetState writes it atomically.
-func (s *Store) SetState(id string, st State) error { return errors.ErrUnsupported }
+// SetState writes it atomically. An exited container stops being one that DeadContainers looks at.
+func (s *Store) SetState(id string, st State) error {
+	path := s.path("containers", id, "state.json")
+	data, err := json.Marshal(st)
+	if err != nil {
+		return fmt.Errorf("set state: %w", err)
+	}
+	if st.Status != StatusExited {
+		if err := os.WriteFile(s.path("live", id), nil, 0o600); err != nil {
+			return fmt.Errorf("set state: %w", err)
+		}
+	}
+	// Written beside the old one: one directory, and the container's watcher is the only writer.
+	if err := os.WriteFile(path+".new", data, 0o600); err != nil {
+		return fmt.Errorf("set state: %w", err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("set state: %w", err)
+	}
+	if st.Status == StatusExited {
+		return removeFile(s.path("live", id))
+	}
+	return nil
+}
 
 // RemoveContainer removes record, name and files. The caller holds the lock.
-func (s *Store) RemoveContainer(id string) error { return errors.ErrUnsupported }
+func (s *Store) RemoveContainer(id string) error {
+	c, err := s.readContainer(id)
+	if err != nil && !errors.Is(err, ErrCorrupt) {
+		return err
+	}
+	tmp, err := s.TempDir("removed")
+	if err != nil {
+		return err
+	}
+	if err := s.hideContainer(id, tmp.Path, c); err != nil {
+		_ = tmp.Close() // the error before says more
+		return err
+	}
+	return tmp.Close()
+}
+
+// hideContainer takes the container out of sight, in an order that a kill may interrupt anywhere.
+func (s *Store) hideContainer(id, tmp string, c *Container) error {
+	guard, err := s.lock(context.Background(), containersLock, unix.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer unlock(guard)
+	if err := os.Rename(s.ContainerDir(id), tmp+"/c"); err != nil {
+		return fmt.Errorf("remove container: %w", err)
+	}
+	if c != nil && c.Name != "" {
+		link := s.path("names", c.Name)
+		if owner, err := os.Readlink(link); err == nil && owner == id {
+			if err := removeFile(link); err != nil {
+				return err
+			}
+		}
+	}
+	return removeFile(s.path("live", id))
+}
 
 // DeadContainers are those marked live whose watcher has died: the engine clears their cgroups and, with
 // AutoRemove, removes them. Cheap when there are none (one readdir).
-func (s *Store) DeadContainers() ([]*Container, error) { return nil, errors.ErrUnsupported }
+func (s *Store) DeadContainers() ([]*Container, error) {
+	ids, err := readNames(s.path("live"))
+	if err != nil {
+		return nil, fmt.Errorf("list live containers: %w", err)
+	}
+	var dead []*Container
+	for _, id := range ids {
+		if s.watched(id) {
+			continue
+		}
+		c, err := s.readContainer(id)
+		if errors.Is(err, ErrNotFound) {
+			s.clearMarker(id)
+			continue
+		}
+		if err != nil {
+			s.log.Warn("cannot read container", "error", err)
+			continue
+		}
+		dead = append(dead, c)
+	}
+	return dead, nil
+}
+
+// clearMarker removes a marker without container: its maker was killed. Under the lock, because a container
+// that is being created has one, too.
+func (s *Store) clearMarker(id string) {
+	guard, err := s.lock(context.Background(), containersLock, unix.LOCK_EX)
+	if err != nil {
+		return
+	}
+	defer unlock(guard)
+	if _, err := os.Stat(s.ContainerDir(id)); errors.Is(err, os.ErrNotExist) {
+		_ = os.Remove(s.path("live", id)) // if it stays, the next one finds it
+	}
+}
