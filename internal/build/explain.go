@@ -1,0 +1,156 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/moby/buildkit/frontend/dockerfile/dockerfile2llb"
+	"github.com/moby/buildkit/solver/errdefs"
+)
+
+// hintError is an error with lines that say what to type.
+type hintError struct {
+	err   error
+	hints []string
+}
+
+// Error is the message without the hints.
+func (e *hintError) Error() string { return e.err.Error() }
+
+// Unwrap returns the error.
+func (e *hintError) Unwrap() error { return e.err }
+
+func withHint(err error, hints ...string) error {
+	if err == nil {
+		return nil
+	}
+	return &hintError{err, hints}
+}
+
+// PrintError writes what went wrong: the place in the Dockerfile with an excerpt, the error, and what to type.
+func PrintError(w io.Writer, err error) error {
+	var b strings.Builder
+	for _, src := range errdefs.Sources(err) {
+		b.WriteString(excerpt(src))
+	}
+	fmt.Fprintf(&b, "ERROR: %s\n", message(err))
+	var h *hintError
+	if errors.As(err, &h) {
+		for _, l := range h.hints {
+			fmt.Fprintf(&b, "  %s\n", l)
+		}
+	}
+	_, werr := io.WriteString(w, b.String())
+	return werr
+}
+
+// message takes BuildKit's inner workings out of an error.
+func message(err error) string {
+	var nf *notFoundError
+	if errors.As(err, &nf) {
+		return nf.Error()
+	}
+	return err.Error()
+}
+
+// excerpt is BuildKit's: the lines of a place with those around them.
+func excerpt(src *errdefs.Source) string {
+	if src == nil || src.Info == nil {
+		return ""
+	}
+	var b strings.Builder
+	if err := src.Print(&b); err != nil {
+		return ""
+	}
+	return b.String()
+}
+
+// explain adds to an error what the user can do about it.
+func (s *solver) explain(ctx context.Context, err error, o Options) error {
+	var nf *notFoundError
+	var h *hintError
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.As(err, &h):
+		return err
+	case errors.As(err, &nf):
+		return s.explainNotFound(err, nf)
+	case strings.Contains(err.Error(), "failed to read dockerfile") && errors.Is(err, fs.ErrNotExist):
+		return withHint(fmt.Errorf("open %s: no such file or directory", o.Dockerfile),
+			"name the file:  deckhand build -f FILE "+cmpOr(o.ContextDir, "DIR"))
+	case strings.HasPrefix(err.Error(), "target stage "):
+		return s.explainTarget(ctx, err)
+	}
+	return err
+}
+
+// outside matches a source that climbs out of the build context.
+const outside = `(^|[\s=,"'\[])\.\./`
+
+func (s *solver) explainNotFound(err error, nf *notFoundError) error {
+	if nf.ignored {
+		return withHint(err, "take it back in:  a line !"+strings.TrimPrefix(nf.path, "/")+" in the .dockerignore file")
+	}
+	climbs := regexp.MustCompile(outside) // here, not in a variable: it is needed once, after an error
+	for _, src := range errdefs.Sources(err) {
+		if climbs.MatchString(strings.Join(linesOf(src), "\n")) {
+			return withHint(err, "a build sees nothing outside its context, so ../ stays at its root",
+				"pass another directory by name:  deckhand build --build-context NAME=DIR …, then COPY --from=NAME")
+		}
+	}
+	return err
+}
+
+// linesOf are the lines a place covers.
+func linesOf(src *errdefs.Source) []string {
+	lines := strings.Split(string(src.GetInfo().GetData()), "\n")
+	var out []string
+	for _, r := range src.GetRanges() {
+		for l := r.GetStart().GetLine(); l <= max(r.GetEnd().GetLine(), r.GetStart().GetLine()); l++ {
+			if l >= 1 && int(l) <= len(lines) {
+				out = append(out, lines[l-1])
+			}
+		}
+	}
+	return out
+}
+
+// explainTarget lists the stages there are.
+func (s *solver) explainTarget(ctx context.Context, err error) error {
+	dt := s.dockerfileData()
+	list, lerr := dockerfile2llb.ListTargets(ctx, dt)
+	if lerr != nil {
+		return err
+	}
+	var names []string
+	for _, t := range list.Targets {
+		if t.Name != "" {
+			names = append(names, t.Name)
+		}
+	}
+	if len(names) == 0 {
+		return withHint(err, "no stage has a name: give it one with FROM … AS NAME")
+	}
+	slices.Sort(names)
+	return withHint(err, "stages: "+strings.Join(names, ", "))
+}
+
+// dockerfileData is the Dockerfile as it was read, or nothing.
+func (s *solver) dockerfileData() []byte {
+	if s.opts.DockerfileData != nil {
+		return s.opts.DockerfileData
+	}
+	dt, err := fileData(filepath.Join(s.locals[localDockerfile], filepath.Base(s.opts.Dockerfile)))
+	if err != nil {
+		return nil
+	}
+	return dt
+}
