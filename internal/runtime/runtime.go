@@ -1,9 +1,17 @@
 // Package runtime starts containers: an OCI config.json in, a running process out.
+//
+// The parent's side is here, the child's in package stage: Start clones a child into all new
+// namespaces, has the caller mount the root with the new user namespace's mapping, opens everything
+// else that comes from the host, and sends a plan with descriptors. The child makes itself the
+// container's first process and says what went wrong, if anything did. Exec does the same for a
+// process in a container that runs. There is no daemon and no state on disk; the caller keeps that.
+//
+// A container dies with the thread that started it: Start and Exec must not be called from a
+// goroutine that is locked to a thread and ends before the container does.
 package runtime
 
 import (
 	"context"
-	"errors"
 	"os"
 	"syscall"
 
@@ -26,13 +34,13 @@ type StartOptions struct {
 	Stdio   Stdio
 	Init    bool     // a small init of ours as pid 1
 	Cgroup  *os.File // v2 directory for CLONE_INTO_CGROUP, or nil
-	// UsernsBase is the first host id of the 65,536 mapped; Spec.Linux.UIDMappings say the same.
 }
 
 // Process is a running container's first process.
 type Process struct {
 	Pid     int
 	Console *os.File // pty master where Spec.Process.Terminal, else nil; the caller closes it
+	handle  *os.Process
 }
 
 // Exit is how it ended.
@@ -48,33 +56,8 @@ type CommandError struct {
 	Err  error
 }
 
+// Error is docker's and runc's message.
 func (e *CommandError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
 func (e *CommandError) Unwrap() error { return e.Err }
-
-// Start starts the container. On error nothing is left behind.
-func Start(ctx context.Context, o StartOptions) (*Process, error) { return nil, errors.ErrUnsupported }
-
-// Wait waits for the process to end; once.
-func (p *Process) Wait() (Exit, error) { return Exit{}, errors.ErrUnsupported }
-
-// Signal sends by pidfd.
-func (p *Process) Signal(sig syscall.Signal) error { return errors.ErrUnsupported }
-
-// ExecOptions describe a further process in a running container.
-type ExecOptions struct {
-	Pid     int            // of the container's first process
-	Spec    *specs.Spec    // the container's config.json: namespaces, seccomp, capabilities
-	Process *specs.Process // what to run
-	Stdio   Stdio
-	Cgroup  *os.File
-	Resolve func(root *os.File, p *specs.Process) error // as Rootfs above: finishes Process from the container's root
-}
-
-// Exec starts it.
-func Exec(ctx context.Context, o ExecOptions) (*Process, error) { return nil, errors.ErrUnsupported }
-
-// SignalPid signals a container's first process found by pid and start ticks (pidfd: never a reused pid).
-func SignalPid(pid int, startTicks uint64, sig syscall.Signal) error { return errors.ErrUnsupported }
-
-// StartTicks reads field 22 of /proc/pid/stat.
-func StartTicks(pid int) (uint64, error) { return 0, errors.ErrUnsupported }

@@ -1,0 +1,179 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	goruntime "runtime"
+	"strconv"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/deckhand-engine/deckhand/internal/runtime/stage"
+)
+
+// startIn starts the child; where the container joins a network namespace by path, from a thread that
+// is in it, since the child's user namespace has no right to enter.
+func startIn(s *specs.Spec, exe string, attr *os.ProcAttr) (*os.Process, error) {
+	argv := []string{stage.ArgStart}
+	path, _ := namespace(s, specs.NetworkNamespace)
+	if path == "" {
+		return os.StartProcess(exe, argv, attr)
+	}
+	var process *os.Process
+	err := inNetwork(path, func() (err error) {
+		process, err = os.StartProcess(exe, argv, attr)
+		return err
+	})
+	return process, err
+}
+
+// inNetwork calls fn on a thread in the network namespace at path.
+func inNetwork(path string, fn func() error) error {
+	target, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = target.Close() }() // read only
+	goruntime.LockOSThread()
+	home, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		goruntime.UnlockOSThread()
+		return err
+	}
+	defer func() { _ = home.Close() }() // read only
+	if err := unix.Setns(int(target.Fd()), unix.CLONE_NEWNET); err != nil {
+		goruntime.UnlockOSThread()
+		return fmt.Errorf("join network namespace %s: %w", path, err)
+	}
+	err = fn()
+	// A thread that cannot go home stays locked, and ends with its goroutine.
+	if back := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); back != nil {
+		return errors.Join(err, fmt.Errorf("return to our network namespace: %w", back))
+	}
+	goruntime.UnlockOSThread()
+	return err
+}
+
+// stdio are the standard files of a child.
+type stdio struct {
+	child [3]*os.File
+	null  *os.File
+}
+
+func (s *stdio) close() {
+	if s.null != nil {
+		_ = s.null.Close() // /dev/null
+	}
+}
+
+// openStdio fills what is missing with /dev/null; with a terminal, everything.
+func openStdio(o *StartOptions) (*stdio, error) {
+	return fillStdio(&o.Stdio, o.Spec.Process.Terminal)
+}
+
+func fillStdio(given *Stdio, terminal bool) (*stdio, error) {
+	s := &stdio{}
+	if !terminal {
+		s.child = [3]*os.File{given.In, given.Out, given.Err}
+	}
+	for i, f := range s.child {
+		if f != nil {
+			continue
+		}
+		if s.null == nil {
+			null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+			if err != nil {
+				return nil, fmt.Errorf("open stdio: %w", err)
+			}
+			s.null = null
+		}
+		s.child[i] = s.null
+	}
+	return s, nil
+}
+
+const pipefsMagic = 0x50495045
+
+// giveStdio gives pipes to the container's user, so that he can open /dev/stdout, which is a link to
+// /proc/self/fd/1. Nothing else is touched: a file or terminal of the host keeps its owner.
+func giveStdio(given *Stdio, s *specs.Spec) error {
+	if s.Process.Terminal {
+		return nil
+	}
+	uid, ok := hostID(s.Linux.UIDMappings, s.Process.User.UID)
+	if !ok {
+		return nil // the plan reports it
+	}
+	for _, f := range []*os.File{given.In, given.Out, given.Err} {
+		if f == nil {
+			continue
+		}
+		var st unix.Statfs_t
+		if err := unix.Fstatfs(int(f.Fd()), &st); err != nil || int64(st.Type) != pipefsMagic {
+			continue
+		}
+		if err := unix.Fchown(int(f.Fd()), int(uid), -1); err != nil && !errors.Is(err, unix.EPERM) {
+			return fmt.Errorf("give %s to the container's user: %w", f.Name(), err)
+		}
+	}
+	return nil
+}
+
+// limit sets what needs the parent's rights: resource limits above our own, a lower badness.
+func (c *starting) limit(p *specs.Process) error {
+	for _, r := range p.Rlimits {
+		resource, err := rlimit(r.Type)
+		if err != nil {
+			return err
+		}
+		if err := unix.Prlimit(c.process.Pid, resource, &unix.Rlimit{Cur: r.Soft, Max: r.Hard}, nil); err != nil {
+			return fmt.Errorf("set limit %s to %d:%d: %w", r.Type, r.Soft, r.Hard, err)
+		}
+	}
+	if p.OOMScoreAdj == nil {
+		return nil
+	}
+	f, err := os.OpenFile("/proc/"+strconv.Itoa(c.process.Pid)+"/oom_score_adj", os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("set oom_score_adj: %w", err)
+	}
+	if _, err := f.WriteString(strconv.Itoa(*p.OOMScoreAdj)); err != nil {
+		_ = f.Close() // the write's error is the one to report
+		return fmt.Errorf("set oom_score_adj %d: %w", *p.OOMScoreAdj, err)
+	}
+	return f.Close()
+}
+
+// rlimits are the names of resource limits; an array, not a map, costs nothing at the program's start.
+var rlimits = [...]struct {
+	name     string
+	resource int
+}{
+	{"RLIMIT_AS", unix.RLIMIT_AS},
+	{"RLIMIT_CORE", unix.RLIMIT_CORE},
+	{"RLIMIT_CPU", unix.RLIMIT_CPU},
+	{"RLIMIT_DATA", unix.RLIMIT_DATA},
+	{"RLIMIT_FSIZE", unix.RLIMIT_FSIZE},
+	{"RLIMIT_LOCKS", unix.RLIMIT_LOCKS},
+	{"RLIMIT_MEMLOCK", unix.RLIMIT_MEMLOCK},
+	{"RLIMIT_MSGQUEUE", unix.RLIMIT_MSGQUEUE},
+	{"RLIMIT_NICE", unix.RLIMIT_NICE},
+	{"RLIMIT_NOFILE", unix.RLIMIT_NOFILE},
+	{"RLIMIT_NPROC", unix.RLIMIT_NPROC},
+	{"RLIMIT_RSS", unix.RLIMIT_RSS},
+	{"RLIMIT_RTPRIO", unix.RLIMIT_RTPRIO},
+	{"RLIMIT_RTTIME", unix.RLIMIT_RTTIME},
+	{"RLIMIT_SIGPENDING", unix.RLIMIT_SIGPENDING},
+	{"RLIMIT_STACK", unix.RLIMIT_STACK},
+}
+
+func rlimit(name string) (int, error) {
+	for _, r := range rlimits {
+		if r.name == name {
+			return r.resource, nil
+		}
+	}
+	return 0, fmt.Errorf("unknown process.rlimits type %q", name)
+}

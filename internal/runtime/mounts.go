@@ -1,0 +1,197 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/deckhand-engine/deckhand/internal/linux/mount"
+	"github.com/deckhand-engine/deckhand/internal/runtime/stage"
+)
+
+// preparer translates the mounts of config.json. What comes from the host is opened here, with the
+// caller's rights and by the host's paths; the child only attaches descriptors.
+type preparer struct {
+	spec   *specs.Spec
+	userns *os.File
+	files  []*os.File // sent to the child in this order; the first is the root
+}
+
+// close drops the caller's copies.
+func (p *preparer) close() {
+	for _, f := range p.files {
+		_ = f.Close() // mounts: nothing to lose
+	}
+}
+
+func (p *preparer) mounts(plan *stage.Plan) error {
+	for i := range p.spec.Mounts {
+		m := &p.spec.Mounts[i]
+		out, err := p.mount(m)
+		if err != nil {
+			return fmt.Errorf("mount %s: %w", m.Destination, err)
+		}
+		plan.Mounts = append(plan.Mounts, out)
+		if out.Type == "tmpfs" && out.Target == "/dev" {
+			plan.PopulateDev = true
+		}
+	}
+	return nil
+}
+
+func (p *preparer) mount(m *specs.Mount) (stage.Mount, error) {
+	target := cleanPath(m.Destination)
+	if target == "/" {
+		return stage.Mount{}, errors.New("the root cannot be mounted over")
+	}
+	o, err := parseOptions(m.Options)
+	if err != nil {
+		return stage.Mount{}, err
+	}
+	out := stage.Mount{Type: m.Type, Target: target, Propagation: o.propagation}
+	switch {
+	case m.Type == "bind" || o.bind:
+		return out, p.bind(&out, m, o)
+	case m.Type == "sysfs" && p.foreignNetwork():
+		return out, p.hostSys(&out)
+	case m.Type == "cgroup":
+		out.Type = "cgroup2"
+	}
+	if o.idmap {
+		return stage.Mount{}, &UnsupportedError{"mounts.options idmap of a new " + m.Type}
+	}
+	out.Attrs = o.set | o.recSet // what they clear is not set on a new mount
+	out.Options = p.mappedOptions(m.Type, o.data)
+	if m.Source != "" && m.Source != m.Type {
+		out.Source = m.Source
+	}
+	return out, nil
+}
+
+// mappedOptions leaves out devpts' group where it has no place in the user namespace, as podman does.
+func (p *preparer) mappedOptions(fstype string, data []stage.Pair) []stage.Pair {
+	if fstype != "devpts" {
+		return data
+	}
+	const ttyGID = 5
+	if _, ok := hostID(p.spec.Linux.GIDMappings, ttyGID); ok {
+		return data
+	}
+	var kept []stage.Pair
+	for _, d := range data {
+		if d != (stage.Pair{Key: "gid", Value: "5"}) {
+			kept = append(kept, d)
+		}
+	}
+	return kept
+}
+
+// foreignNetwork: a user namespace cannot mount the sysfs of a network namespace it does not own.
+func (p *preparer) foreignNetwork() bool {
+	return newNamespace(p.spec, specs.UserNamespace) && !newNamespace(p.spec, specs.NetworkNamespace)
+}
+
+// hostSys lends the host's /sys, read-only throughout.
+func (p *preparer) hostSys(out *stage.Mount) error {
+	m, err := mount.Clone("/sys", true)
+	if err != nil {
+		return err
+	}
+	p.add(out, m)
+	return mount.SetAttr(m, mount.Attr{
+		Set:         unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC,
+		Propagation: unix.MS_PRIVATE,
+		Recursive:   true,
+	})
+}
+
+// add has the child attach m, which p closes.
+func (p *preparer) add(out *stage.Mount, m *os.File) {
+	out.Type, out.Fd = "", len(p.files)
+	p.files = append(p.files, m)
+}
+
+// bind clones the source. No device node in it can be opened unless the mount says "dev": what may
+// be used is decided by names, not by what somebody left in a directory.
+func (p *preparer) bind(out *stage.Mount, m *specs.Mount, o *options) error {
+	if len(o.data) > 0 {
+		return &UnsupportedError{"mounts.options " + o.data[0].Key + " of a bind mount"}
+	}
+	src, err := mount.Clone(m.Source, o.recursive)
+	if err != nil {
+		return err
+	}
+	p.add(out, src)
+	out.Source, out.Propagation = m.Source, 0
+	info, err := src.Stat()
+	if err != nil {
+		return fmt.Errorf("stat %s: %w", m.Source, err)
+	}
+	out.File = !info.IsDir()
+	if o.idmap || len(m.UIDMappings) > 0 {
+		if err := p.idmap(src, o, m); err != nil {
+			return err
+		}
+	}
+	return setBindAttrs(src, o)
+}
+
+// idmap shifts the ids by the container's user namespace. Where the filesystem (or a mount below)
+// cannot do that, the mount stays as it is: its files then belong to nobody in the container.
+func (p *preparer) idmap(src *os.File, o *options, m *specs.Mount) error {
+	if p.userns == nil {
+		return errors.New("an idmapped mount needs a user namespace")
+	}
+	if len(m.UIDMappings) > 0 && !sameMappings(m, p.spec.Linux) {
+		return &UnsupportedError{"mounts.uidMappings that differ from linux.uidMappings"}
+	}
+	err := mount.IDMap(src, p.userns, o.recursive)
+	if err != nil && o.recursive && mount.Unsupported(err) {
+		err = mount.IDMap(src, p.userns, false)
+	}
+	if err != nil && !mount.Unsupported(err) {
+		return err
+	}
+	return nil
+}
+
+func sameMappings(m *specs.Mount, l *specs.Linux) bool {
+	same := func(a, b []specs.LinuxIDMapping) bool {
+		if len(a) != len(b) {
+			return false
+		}
+		for i := range a {
+			if a[i] != b[i] {
+				return false
+			}
+		}
+		return true
+	}
+	return same(m.UIDMappings, l.UIDMappings) && same(m.GIDMappings, l.GIDMappings)
+}
+
+func setBindAttrs(src *os.File, o *options) error {
+	propagation := o.propagation
+	if propagation == 0 {
+		propagation = unix.MS_PRIVATE
+	}
+	set := o.recSet
+	if !o.dev {
+		set |= unix.MOUNT_ATTR_NODEV
+	}
+	a := mount.Attr{Set: set, Clear: o.recClear, Propagation: propagation, Recursive: true}
+	if err := mount.SetAttr(src, a); err != nil {
+		return err
+	}
+	if o.set == 0 && o.clear == 0 {
+		return nil
+	}
+	return mount.SetAttr(src, mount.Attr{Set: o.set, Clear: o.clear})
+}
+
+// cleanPath makes a container path absolute and free of "..".
+func cleanPath(p string) string { return path.Clean("/" + p) }

@@ -1,0 +1,160 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"unsafe"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/deckhand-engine/deckhand/internal/linux/caps"
+	"github.com/deckhand-engine/deckhand/internal/linux/seccomp"
+	"github.com/deckhand-engine/deckhand/internal/runtime/stage"
+)
+
+const defaultUmask = 0o022
+
+// processPlan translates the part of config.json that Start and Exec share.
+func processPlan(p *specs.Process, l *specs.Linux) (*stage.Plan, error) {
+	if len(p.Args) == 0 {
+		return nil, errors.New("process.args is empty")
+	}
+	plan := &stage.Plan{
+		Terminal:        p.Terminal,
+		UID:             p.User.UID,
+		GID:             p.User.GID,
+		Groups:          p.User.AdditionalGids,
+		SkipSetgroups:   setgroupsDenied(l),
+		Umask:           defaultUmask,
+		NoNewPrivileges: p.NoNewPrivileges,
+		Cwd:             cleanPath(p.Cwd),
+		CreateCwd:       true,
+		Args:            p.Args,
+		Env:             p.Env,
+		SearchPath:      searchPath(p.Env),
+	}
+	if p.User.Umask != nil {
+		plan.Umask = *p.User.Umask
+	}
+	if p.ConsoleSize != nil {
+		plan.Rows, plan.Columns = uint16(p.ConsoleSize.Height), uint16(p.ConsoleSize.Width)
+	}
+	if err := checkIDs(p, l); err != nil {
+		return nil, err
+	}
+	if err := addCaps(plan, p.Capabilities); err != nil {
+		return nil, err
+	}
+	return plan, addSeccomp(plan, l.Seccomp)
+}
+
+// setgroupsDenied: a namespace with a single id is made by an ordinary user, who may not let it call
+// setgroups (user_namespaces(7)).
+func setgroupsDenied(l *specs.Linux) bool {
+	return len(l.GIDMappings) == 1 && l.GIDMappings[0].Size == 1
+}
+
+// checkIDs says which id has no place in the user namespace; the kernel would say "invalid argument".
+func checkIDs(p *specs.Process, l *specs.Linux) error {
+	if _, ok := hostID(l.UIDMappings, p.User.UID); !ok {
+		return fmt.Errorf("uid %d is not mapped into the container", p.User.UID)
+	}
+	groups := append([]uint32{p.User.GID}, p.User.AdditionalGids...)
+	if setgroupsDenied(l) {
+		groups = groups[:1]
+	}
+	for _, gid := range groups {
+		if _, ok := hostID(l.GIDMappings, gid); !ok {
+			return fmt.Errorf("gid %d is not mapped into the container", gid)
+		}
+	}
+	return nil
+}
+
+func addCaps(plan *stage.Plan, c *specs.LinuxCapabilities) error {
+	if c == nil {
+		return nil
+	}
+	for _, set := range [...]struct {
+		mask  *uint64
+		names []string
+	}{
+		{&plan.Caps.Bounding, c.Bounding},
+		{&plan.Caps.Effective, c.Effective},
+		{&plan.Caps.Permitted, c.Permitted},
+		{&plan.Caps.Inheritable, c.Inheritable},
+		{&plan.Caps.Ambient, c.Ambient},
+	} {
+		mask, err := caps.Mask(set.names)
+		if err != nil {
+			return fmt.Errorf("process.capabilities: %w", err)
+		}
+		*set.mask = mask
+	}
+	return nil
+}
+
+func addSeccomp(plan *stage.Plan, profile *specs.LinuxSeccomp) error {
+	if profile == nil {
+		return nil
+	}
+	prog, err := seccomp.Compile(profile)
+	if err != nil {
+		return fmt.Errorf("compile seccomp profile: %w", err)
+	}
+	plan.SeccompFlags = uint32(prog.Flags)
+	if n := len(prog.Filter); n > 0 {
+		size := n * int(unsafe.Sizeof(prog.Filter[0]))
+		plan.Seccomp = unsafe.Slice((*byte)(unsafe.Pointer(&prog.Filter[0])), size)
+	}
+	return nil
+}
+
+// startPlan translates the whole of config.json, but for the mounts.
+func startPlan(s *specs.Spec) (*stage.Plan, error) {
+	plan, err := processPlan(s.Process, s.Linux)
+	if err != nil {
+		return nil, err
+	}
+	plan.NewCgroup = newNamespace(s, specs.CgroupNamespace)
+	plan.NewNetwork = newNamespace(s, specs.NetworkNamespace)
+	plan.NewUTS = newNamespace(s, specs.UTSNamespace)
+	plan.Loopback = plan.NewNetwork
+	plan.ReadonlyRoot = s.Root != nil && s.Root.Readonly
+	plan.Hostname, plan.Domainname = s.Hostname, s.Domainname
+	if (plan.Hostname != "" || plan.Domainname != "") && !plan.NewUTS {
+		return nil, errors.New("hostname is set without a new UTS namespace")
+	}
+	for _, p := range s.Linux.MaskedPaths {
+		plan.Masked = append(plan.Masked, cleanPath(p))
+	}
+	for _, p := range s.Linux.ReadonlyPaths {
+		plan.Readonly = append(plan.Readonly, cleanPath(p))
+	}
+	for k, v := range s.Linux.Sysctl {
+		plan.Sysctl = append(plan.Sysctl, stage.Pair{Key: k, Value: v})
+	}
+	slices.SortFunc(plan.Sysctl, func(a, b stage.Pair) int {
+		if a.Key < b.Key {
+			return -1
+		}
+		return 1
+	})
+	plan.RootPropagation, err = rootPropagation(s.Linux.RootfsPropagation)
+	return plan, err
+}
+
+func rootPropagation(name string) (uint64, error) {
+	switch name {
+	case "", "private", "rprivate":
+		return 0, nil // a new mount is private
+	case "slave", "rslave":
+		return unix.MS_SLAVE, nil
+	case "shared", "rshared":
+		return unix.MS_SHARED, nil
+	default:
+		return 0, &UnsupportedError{"linux.rootfsPropagation " + name}
+	}
+}

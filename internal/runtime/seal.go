@@ -1,0 +1,133 @@
+package runtime
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// highFd is where descriptors go that must survive a fork: below it, the shuffling of the child's
+// files could overwrite them (golang.org/issue/61751).
+const highFd = 100
+
+// sealedExe is a view of our own executable that nobody can write to, whatever his rights: a
+// container's process would otherwise reach the host's file through /proc/<pid>/exe of the process
+// that becomes it (CVE-2019-5736).
+type sealedExe struct{ fd int }
+
+// openSealed opens the view: an overlay without an upper layer, or a sealed copy in memory where
+// overlays cannot be had.
+func openSealed() (*sealedExe, error) {
+	fd, err := overlayExe()
+	if err != nil {
+		if fd, err = memoryExe(); err != nil {
+			return nil, fmt.Errorf("seal the executable: %w", err)
+		}
+	}
+	defer closeFd(fd)
+	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, highFd)
+	if err != nil {
+		return nil, fmt.Errorf("duplicate a descriptor: %w", err)
+	}
+	return &sealedExe{fd: high}, nil
+}
+
+// path names the view in a child that inherits our descriptors.
+func (s *sealedExe) path() string { return "/proc/self/fd/" + strconv.Itoa(s.fd) }
+
+func (s *sealedExe) close() { closeFd(s.fd) }
+
+// overlayExe opens the executable in a read-only overlay of its directory. The second layer, which
+// overlayfs insists on, is a directory that is never above or below it.
+func overlayExe() (int, error) {
+	exe, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return -1, err
+	}
+	dir, name := filepath.Split(exe)
+	if strings.HasSuffix(name, " (deleted)") || strings.HasPrefix(dir, "/sys/") {
+		return -1, unix.ENOENT
+	}
+	fs, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return -1, err
+	}
+	defer closeFd(fs)
+	for _, o := range [...][2]string{{"lowerdir+", dir}, {"lowerdir+", "/sys"}, {"xino", "off"}} {
+		if err := unix.FsconfigSetString(fs, o[0], o[1]); err != nil {
+			return -1, err
+		}
+	}
+	if err := unix.FsconfigCreate(fs); err != nil {
+		return -1, err
+	}
+	m, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOSUID)
+	if err != nil {
+		return -1, err
+	}
+	defer closeFd(m)
+	fd, err := unix.Openat(m, name, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return -1, err
+	}
+	if err := sameExe(fd); err != nil {
+		closeFd(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// sameExe makes sure that fd is the file we run, not one that took its name since, and that it can be
+// executed by somebody else, as the user namespace's root is.
+func sameExe(fd int) error {
+	var ours, found unix.Stat_t
+	if err := unix.Stat("/proc/self/exe", &ours); err != nil {
+		return err
+	}
+	if err := unix.Fstat(fd, &found); err != nil {
+		return err
+	}
+	if ours.Ino != found.Ino || ours.Size != found.Size || ours.Mtim != found.Mtim {
+		return unix.ESTALE
+	}
+	if found.Mode&0o001 == 0 {
+		return unix.EACCES
+	}
+	return nil
+}
+
+// memoryExe copies the executable to a memfd and seals it.
+func memoryExe() (int, error) {
+	src, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return -1, err
+	}
+	defer func() { _ = src.Close() }() // read only
+	fd, err := unix.MemfdCreate("deckhand", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
+	if err != nil {
+		fd, err = unix.MemfdCreate("deckhand", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING) // before Linux 6.3
+	}
+	if err != nil {
+		return -1, err
+	}
+	mem := os.NewFile(uintptr(fd), "deckhand")
+	defer func() { _ = mem.Close() }() // a duplicate is returned
+	if _, err := src.WriteTo(mem); err != nil {
+		return -1, err
+	}
+	if err := unix.Fchmod(fd, 0o555); err != nil {
+		return -1, err
+	}
+	seals := unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, seals); err != nil {
+		return -1, err
+	}
+	// A descriptor open for writing would keep the kernel from executing the file.
+	return unix.Open("/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+}
+
+func closeFd(fd int) { _ = unix.Close(fd) } // only for descriptors that hold no unwritten data

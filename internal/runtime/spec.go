@@ -1,0 +1,152 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// UnsupportedError names a field of config.json that this runtime does not carry out. It is never
+// left out silently.
+type UnsupportedError struct{ Field string }
+
+func (e *UnsupportedError) Error() string { return "unsupported: " + e.Field }
+
+// checkSpec refuses what would otherwise be ignored.
+func checkSpec(s *specs.Spec) error {
+	if s == nil || s.Process == nil || s.Linux == nil {
+		return errors.New("config.json needs process and linux")
+	}
+	l := s.Linux
+	p := s.Process
+	for _, f := range [...]struct {
+		name string
+		set  bool
+	}{
+		{"hooks", s.Hooks != nil},
+		{"process.apparmorProfile", p.ApparmorProfile != ""},
+		{"process.selinuxLabel", p.SelinuxLabel != ""},
+		{"process.scheduler", p.Scheduler != nil},
+		{"process.ioPriority", p.IOPriority != nil},
+		{"process.execCPUAffinity", p.ExecCPUAffinity != nil},
+		{"linux.intelRdt", l.IntelRdt != nil},
+		{"linux.memoryPolicy", l.MemoryPolicy != nil},
+		{"linux.personality", l.Personality != nil && (l.Personality.Domain != specs.PerLinux || len(l.Personality.Flags) > 0)},
+		{"linux.timeOffsets", len(l.TimeOffsets) > 0},
+		{"linux.mountLabel", l.MountLabel != ""},
+		{"linux.devices", len(l.Devices) > 0},
+		{"linux.netDevices", len(l.NetDevices) > 0},
+		{"linux.resources", !emptyResources(l.Resources)},
+		{"linux.seccomp.listenerPath", l.Seccomp != nil && l.Seccomp.ListenerPath != ""},
+	} {
+		if f.set {
+			return &UnsupportedError{f.name}
+		}
+	}
+	return checkNamespaces(l)
+}
+
+// emptyResources allows the rule that denies all devices: no container has others than the
+// runtime's own, for want of a right to make nodes.
+func emptyResources(r *specs.LinuxResources) bool {
+	if r == nil {
+		return true
+	}
+	for _, d := range r.Devices {
+		if d.Allow {
+			return false
+		}
+	}
+	return r.Memory == nil && r.CPU == nil && r.Pids == nil && r.BlockIO == nil && r.Network == nil &&
+		len(r.HugepageLimits) == 0 && len(r.Rdma) == 0 && len(r.Unified) == 0
+}
+
+func checkNamespaces(l *specs.Linux) error {
+	var seen uintptr
+	for _, n := range l.Namespaces {
+		flag := cloneFlag(n.Type)
+		if flag == 0 {
+			return &UnsupportedError{"linux.namespaces[" + string(n.Type) + "]"}
+		}
+		if n.Path != "" && n.Type != specs.NetworkNamespace {
+			return &UnsupportedError{"linux.namespaces[" + string(n.Type) + "].path"}
+		}
+		if seen&flag != 0 {
+			return fmt.Errorf("linux.namespaces has %s twice", n.Type)
+		}
+		seen |= flag
+	}
+	if seen&unix.CLONE_NEWNS == 0 {
+		return &UnsupportedError{"linux.namespaces without mount"}
+	}
+	user := seen&unix.CLONE_NEWUSER != 0
+	if user != (len(l.UIDMappings) > 0) || user != (len(l.GIDMappings) > 0) {
+		return errors.New("a user namespace needs linux.uidMappings and linux.gidMappings, and they need it")
+	}
+	return nil
+}
+
+// cloneFlag is a namespace type's flag, 0 where it is not known.
+func cloneFlag(t specs.LinuxNamespaceType) uintptr {
+	switch t {
+	case specs.UserNamespace:
+		return unix.CLONE_NEWUSER
+	case specs.MountNamespace:
+		return unix.CLONE_NEWNS
+	case specs.PIDNamespace:
+		return unix.CLONE_NEWPID
+	case specs.IPCNamespace:
+		return unix.CLONE_NEWIPC
+	case specs.UTSNamespace:
+		return unix.CLONE_NEWUTS
+	case specs.NetworkNamespace:
+		return unix.CLONE_NEWNET
+	case specs.CgroupNamespace:
+		return unix.CLONE_NEWCGROUP
+	default:
+		return 0
+	}
+}
+
+// namespace finds a namespace of the spec: whether it is there and the path it is to be joined by.
+func namespace(s *specs.Spec, t specs.LinuxNamespaceType) (path string, ok bool) {
+	for _, n := range s.Linux.Namespaces {
+		if n.Type == t {
+			return n.Path, true
+		}
+	}
+	return "", false
+}
+
+// newNamespace reports whether the container gets a new namespace of that type.
+func newNamespace(s *specs.Spec, t specs.LinuxNamespaceType) bool {
+	path, ok := namespace(s, t)
+	return ok && path == ""
+}
+
+// hostID gives the host's id for a container's.
+func hostID(mappings []specs.LinuxIDMapping, id uint32) (uint32, bool) {
+	if len(mappings) == 0 {
+		return id, true
+	}
+	for _, m := range mappings {
+		if id >= m.ContainerID && id-m.ContainerID < m.Size {
+			return m.HostID + (id - m.ContainerID), true
+		}
+	}
+	return 0, false
+}
+
+// searchPath is the last PATH of an environment, as exec takes it.
+func searchPath(env []string) string {
+	for _, e := range slices.Backward(env) {
+		if v, ok := strings.CutPrefix(e, "PATH="); ok {
+			return v
+		}
+	}
+	return ""
+}

@@ -1,0 +1,127 @@
+package stage
+
+import (
+	"syscall"
+
+	"github.com/deckhand-engine/deckhand/internal/linux/raw"
+)
+
+// lookUpCommand finds the command as the user it will run as, by the rules (and with the words) of
+// runc and docker.
+func lookUpCommand(c *child) error {
+	name := c.plan.Args[0]
+	if name == "" {
+		return notRun(127, name, "executable file not found in $PATH")
+	}
+	for i := range len(name) {
+		if name[i] == '/' {
+			c.exe = name
+			return checkCommand(name)
+		}
+	}
+	for _, dir := range splitList(c.plan.SearchPath) {
+		path := dir + "/" + name
+		if dir == "" {
+			path = "./" + name
+		}
+		if checkCommand(path) == nil {
+			c.exe = path
+			return nil
+		}
+	}
+	return notRun(127, name, "executable file not found in $PATH")
+}
+
+// checkCommand reports whether path can be executed: a file that the user has the right to.
+func checkCommand(path string) error {
+	var st syscall.Stat_t
+	if err := syscall.Stat(path, &st); err != nil {
+		errno, _ := err.(syscall.Errno) //nolint:errorlint // package syscall returns errnos
+		if errno == syscall.EACCES {
+			return notRun(126, path, errno.Error())
+		}
+		return notRun(127, path, "stat "+path+": "+errno.Error())
+	}
+	if st.Mode&syscall.S_IFMT == syscall.S_IFDIR {
+		return notRun(126, path, syscall.EISDIR.Error())
+	}
+	if st.Mode&0o111 == 0 || raw.Access(path, 1) != nil {
+		return notRun(126, path, syscall.EACCES.Error())
+	}
+	return nil
+}
+
+// notRun is docker's message for a command that cannot be executed.
+func notRun(code int, name, why string) error {
+	return &Failure{Code: code, Path: name, What: `exec: "` + name + `": ` + why}
+}
+
+// splitList splits PATH at its colons.
+func splitList(list string) []string {
+	var dirs []string
+	start := 0
+	for i := 0; i <= len(list); i++ {
+		if i == len(list) || list[i] == ':' {
+			dirs = append(dirs, list[start:i])
+			start = i + 1
+		}
+	}
+	return dirs
+}
+
+// closeBehind makes sure that the command inherits nothing but its standard files, and that it ends
+// with the parent: setresuid has cleared the death signal, and the parent may have died before.
+func closeBehind(c *child) error {
+	if err := raw.CloseRangeCloexec(3); err != nil {
+		return err
+	}
+	if err := c.dieWithParent(); err != nil {
+		return err
+	}
+	return sendmsg(c.sock, []byte{MsgReady}, nil) // EPIPE: the parent is gone
+}
+
+// execute loads the seccomp filter and becomes the command. What it needs is allocated before the
+// filter, which may refuse every other system call.
+func execute(c *child) error {
+	p := c.plan
+	argv, err := syscall.SlicePtrFromStrings(p.Args)
+	if err != nil {
+		return notRun(126, p.Args[0], err.Error())
+	}
+	envv, err := syscall.SlicePtrFromStrings(p.Env)
+	if err != nil {
+		return fail("environment", err)
+	}
+	path, err := syscall.BytePtrFromString(c.exe)
+	if err != nil {
+		return err
+	}
+	if p.Init {
+		return c.executeInit(envv)
+	}
+	if err := c.loadSeccomp(); err != nil {
+		return err
+	}
+	return notExecuted(c.exe, raw.Execve(path, argv, envv))
+}
+
+func (c *child) loadSeccomp() error {
+	if len(c.plan.Seccomp) == 0 {
+		return nil
+	}
+	return fail("load the seccomp filter", raw.Seccomp(c.plan.Seccomp, c.plan.SeccompFlags))
+}
+
+// notExecuted is the error of execve itself.
+func notExecuted(path string, err error) error {
+	errno, ok := err.(syscall.Errno) //nolint:errorlint // errno
+	if !ok {
+		return fail("exec "+path, err)
+	}
+	code := 126
+	if errno == syscall.ENOENT || errno == syscall.ENOTDIR {
+		code = 127
+	}
+	return &Failure{Code: code, Path: path, What: "exec " + path + ": " + errno.Error()}
+}

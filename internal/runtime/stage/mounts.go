@@ -1,0 +1,175 @@
+package stage
+
+import (
+	"syscall"
+
+	"github.com/deckhand-engine/deckhand/internal/linux/raw"
+)
+
+// attachRoot puts the root mount over /dev of this mount namespace: a place that is there on every
+// host, and not seen any more after pivotRoot.
+func attachRoot(c *child) error {
+	if len(c.fds) == 0 {
+		return syscall.EBADF
+	}
+	c.root = c.fds[0]
+	place, err := raw.Openat2(raw.AT_FDCWD, "/dev", raw.O_PATH|syscall.O_DIRECTORY, 0, 0)
+	if err != nil {
+		return err
+	}
+	if err := raw.MoveMount(c.root, place); err != nil {
+		return err
+	}
+	return syscall.Close(place)
+}
+
+// mountAll makes the mounts of the plan in their order.
+func mountAll(c *child) error {
+	for i := range c.plan.Mounts {
+		m := &c.plan.Mounts[i]
+		if err := c.mountOne(m); err != nil {
+			return fail("mount "+m.describe(), err)
+		}
+	}
+	return nil
+}
+
+func (m *Mount) describe() string {
+	if m.Type == "" {
+		return m.Source + " on " + m.Target
+	}
+	return m.Type + " on " + m.Target
+}
+
+func (c *child) mountOne(m *Mount) error {
+	resolve := uint64(inRoot)
+	if m.Type == "proc" || m.Type == "sysfs" {
+		resolve = noLinks // or an image could move /proc away from where it is protected
+	}
+	target, err := c.openTarget(m.Target, m.File, resolve)
+	if err != nil {
+		return fail("open the mount point", err)
+	}
+	if m.Type != "proc" {
+		if err := checkNotProc(target, m.Target); err != nil {
+			return err
+		}
+	}
+	source, err := c.source(m)
+	if err != nil {
+		return err
+	}
+	if err := raw.MoveMount(source, target); err != nil {
+		return fail("attach", err)
+	}
+	_ = syscall.Close(target) // O_PATH
+	if m.Target == "/dev" && m.Type == "tmpfs" && c.plan.PopulateDev {
+		c.dev = source
+		return nil
+	}
+	return syscall.Close(source)
+}
+
+// overProc are the files of /proc that may be replaced, as lxcfs does.
+var overProc = [...]string{
+	"/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps", "/proc/uptime",
+	"/proc/loadavg", "/proc/slabinfo", "/proc/sys/kernel/ns_last_pid", "/proc/sys/crypto/fips_enabled",
+}
+
+// checkNotProc refuses a mount over a part of procfs, where it could pose as a process's files
+// (CVE-2019-16884), by whatever path it was reached.
+func checkNotProc(target int, path string) error {
+	is, err := onFilesystem(target, procMagic)
+	if err != nil || !is {
+		return err
+	}
+	for _, p := range overProc {
+		if p == path {
+			return nil
+		}
+	}
+	return fail("the mount point is inside /proc", syscall.EPERM)
+}
+
+// source is the detached mount to attach.
+func (c *child) source(m *Mount) (int, error) {
+	if m.Type != "" {
+		return newFilesystem(m)
+	}
+	if m.Fd <= 0 || m.Fd >= len(c.fds) {
+		return -1, syscall.EBADF
+	}
+	return c.fds[m.Fd], nil
+}
+
+// newFilesystem makes a filesystem, owned by this user namespace, and a detached mount of it.
+func newFilesystem(m *Mount) (int, error) {
+	fs, err := raw.Fsopen(m.Type)
+	if err != nil {
+		return -1, err
+	}
+	if err := configure(fs, m); err != nil {
+		return -1, err
+	}
+	fd, err := raw.Fsmount(fs, m.Attrs)
+	if err != nil {
+		return -1, err
+	}
+	if m.Propagation != 0 {
+		if err := raw.MountSetattr(fd, 0, &raw.MountAttr{Propagation: m.Propagation}); err != nil {
+			return -1, fail("set the propagation", err)
+		}
+	}
+	return fd, syscall.Close(fs)
+}
+
+func configure(fs int, m *Mount) error {
+	if m.Source != "" {
+		if err := raw.FsconfigString(fs, "source", m.Source); err != nil {
+			return fail("option source", err)
+		}
+	}
+	for _, o := range m.Options {
+		var err error
+		if o.Value == "" {
+			err = raw.FsconfigFlag(fs, o.Key)
+		} else {
+			err = raw.FsconfigString(fs, o.Key, o.Value)
+		}
+		if err != nil {
+			return fail("option "+o.Key, err)
+		}
+	}
+	return raw.FsconfigCreate(fs)
+}
+
+// pivotRoot makes the container's root the root, and lets go of the host's.
+func pivotRoot(c *child) error {
+	if err := syscall.Fchdir(c.root); err != nil {
+		return err
+	}
+	if err := syscall.PivotRoot(".", "."); err != nil {
+		return err
+	}
+	// The old root now lies over the new one; nothing of its end may reach the host.
+	if err := syscall.Mount("", ".", "", syscall.MS_REC|syscall.MS_SLAVE, ""); err != nil {
+		return err
+	}
+	if err := syscall.Unmount(".", syscall.MNT_DETACH); err != nil {
+		return err
+	}
+	if err := syscall.Chdir("/"); err != nil {
+		return err
+	}
+	if c.plan.RootPropagation == 0 {
+		return nil
+	}
+	return raw.MountSetattr(c.root, raw.AT_RECURSIVE, &raw.MountAttr{Propagation: c.plan.RootPropagation})
+}
+
+// openRoot is attachRoot's counterpart in a container that runs already.
+func openRoot(c *child) error {
+	fd, err := raw.Openat2(raw.AT_FDCWD, "/", raw.O_PATH|syscall.O_DIRECTORY, 0, 0)
+	c.root = fd
+	return err
+}

@@ -1,0 +1,120 @@
+package stage
+
+import "syscall"
+
+// Plan is everything the child must know: the parent derives it from config.json, resolves every
+// host path to a file descriptor, and sends it. Paths are absolute, clean and inside the container.
+type Plan struct {
+	// Set-up of a new container; a Plan for Exec leaves these alone.
+	NewCgroup, NewNetwork bool // namespaces the child must finish
+	NewUTS                bool
+	Loopback              bool // bring lo up
+	WaitNetwork           bool // the parent will say when the network is ready
+	ReadonlyRoot          bool
+	RootPropagation       uint64 // MS_PRIVATE, MS_SLAVE …
+	Hostname, Domainname  string
+	Mounts                []Mount
+	PopulateDev           bool // device nodes, links: /dev is a tmpfs of ours
+	Masked, Readonly      []string
+	Sysctl                []Pair
+
+	// The process; these are all that Exec needs.
+	Terminal            bool
+	Rows, Columns       uint16
+	Init                bool // run the command below a small pid 1
+	UID, GID            uint32
+	Groups              []uint32
+	SkipSetgroups       bool
+	Umask               uint32
+	Caps                Caps
+	NoNewPrivileges     bool
+	Seccomp             []byte // BPF instructions
+	SeccompFlags        uint32
+	Cwd                 string
+	CreateCwd           bool
+	Args, Env           []string
+	SearchPath          string // PATH of Env, looked up by the parent
+	KeepSessionKeyring  bool
+	ParentDeathUnwanted bool
+}
+
+// Mount is one mount. With Type "" the source is the received descriptor number Fd.
+type Mount struct {
+	Type        string
+	Fd          int
+	Source      string // fsconfig "source"
+	Target      string
+	File        bool // the target is a file, not a directory
+	Attrs       uint64
+	Options     []Pair
+	Propagation uint64
+}
+
+// Pair is a key and its value.
+type Pair struct{ Key, Value string }
+
+// Caps are the five capability sets as bit masks.
+type Caps struct{ Bounding, Effective, Permitted, Inheritable, Ambient uint64 }
+
+// Marshal encodes the plan for Unmarshal by the same program.
+func (p *Plan) Marshal() []byte {
+	c := &codec{buf: make([]byte, 0, 4096+len(p.Seccomp))}
+	p.fields(c)
+	return c.buf
+}
+
+// Unmarshal decodes what Marshal made; EBADMSG where it is damaged.
+func (p *Plan) Unmarshal(b []byte) error {
+	c := &codec{buf: b, reading: true}
+	p.fields(c)
+	if c.bad || len(c.buf) != 0 {
+		return syscall.EBADMSG
+	}
+	return nil
+}
+
+// fields names each field once, for both directions.
+func (p *Plan) fields(c *codec) {
+	for _, b := range []*bool{
+		&p.NewCgroup, &p.NewNetwork, &p.NewUTS, &p.Loopback, &p.WaitNetwork, &p.ReadonlyRoot, &p.PopulateDev,
+		&p.Terminal, &p.Init, &p.SkipSetgroups, &p.NoNewPrivileges, &p.CreateCwd, &p.KeepSessionKeyring,
+		&p.ParentDeathUnwanted,
+	} {
+		c.bool(b)
+	}
+	for _, s := range []*string{&p.Hostname, &p.Domainname, &p.Cwd, &p.SearchPath} {
+		c.string(s)
+	}
+	for _, l := range []*[]string{&p.Masked, &p.Readonly, &p.Args, &p.Env} {
+		list(c, l, (*codec).string)
+	}
+	list(c, &p.Mounts, (*codec).mount)
+	list(c, &p.Sysctl, (*codec).pair)
+	list(c, &p.Groups, number[uint32])
+	number(c, &p.RootPropagation)
+	number(c, &p.Rows)
+	number(c, &p.Columns)
+	for _, n := range []*uint32{&p.UID, &p.GID, &p.Umask, &p.SeccompFlags} {
+		number(c, n)
+	}
+	for _, n := range []*uint64{&p.Caps.Bounding, &p.Caps.Effective, &p.Caps.Permitted, &p.Caps.Inheritable, &p.Caps.Ambient} {
+		number(c, n)
+	}
+	c.bytes(&p.Seccomp)
+}
+
+func (c *codec) mount(m *Mount) {
+	c.string(&m.Type)
+	number(c, &m.Fd)
+	c.string(&m.Source)
+	c.string(&m.Target)
+	c.bool(&m.File)
+	number(c, &m.Attrs)
+	list(c, &m.Options, (*codec).pair)
+	number(c, &m.Propagation)
+}
+
+func (c *codec) pair(p *Pair) {
+	c.string(&p.Key)
+	c.string(&p.Value)
+}

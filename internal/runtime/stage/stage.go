@@ -1,0 +1,180 @@
+// Package stage is the inside of a container's start: the program executes itself with a special
+// argv[0] in the new namespaces, and the steps below turn that process into the container's first.
+//
+// It runs from an init function, before package main and before the initialisation of every larger
+// package. For that it imports only package syscall and internal/linux/raw (see there); a test holds it
+// to this. Every step may assume that nothing else runs in the container yet, but not that
+// the container's files are friendly: paths are resolved inside the root by openat2, mounts are
+// attached to descriptors, and what is found under /proc must be on a procfs.
+package stage
+
+import (
+	"runtime"
+	"syscall"
+	_ "unsafe" // for go:linkname
+
+	"github.com/deckhand-engine/deckhand/internal/linux/raw"
+)
+
+// The values of argv[0] that select a role.
+const (
+	ArgStart = "deckhand-start" // set up a new container
+	ArgExec  = "deckhand-exec"  // a further process in a running container
+	ArgInit  = "deckhand-init"  // pid 1 that runs the command as its child
+)
+
+// processArgs is os.Args without package os.
+//
+//go:linkname processArgs os.runtime_args
+func processArgs() []string
+
+func init() {
+	args := processArgs()
+	if len(args) == 0 {
+		return
+	}
+	switch args[0] {
+	case ArgStart:
+		runtime.LockOSThread()
+		run(startSteps)
+	case ArgExec:
+		runtime.LockOSThread()
+		run(execSteps)
+	case ArgInit:
+		runInit(args)
+	}
+}
+
+// child is the state that steps hand on.
+type child struct {
+	plan *Plan
+	sock int
+	fds  []int    // descriptors that came with the plan; the first is the root mount
+	root int      // the container's root
+	dev  int      // its /dev when that is ours, else -1
+	devs []device // clones of the host's device nodes
+	exe  string   // the command's path, found by lookup
+}
+
+type step struct {
+	name string
+	do   func(*child) error
+}
+
+// startSteps make a container out of a process that is alone in new namespaces.
+var startSteps = []step{
+	{"begin a session", beginSession},
+	{"separate the mount namespace", separateMounts},
+	{"enter a cgroup namespace", enterCgroupNamespace},
+	{"take the host's device nodes", takeDevices},
+	{"attach the root", attachRoot},
+	{"", mountAll},
+	{"populate /dev", populateDev},
+	{"pivot into the root", pivotRoot},
+	{"", maskPaths},
+	{"name the host", nameHost},
+	{"bring up the loopback interface", bringUpLoopback},
+	{"wait for the network", waitNetwork},
+	{"", setSysctls},
+	{"", protectPaths},
+	{"open a terminal", openTerminal},
+	{"", enterDirectory},
+	{"make the root read-only", protectRoot},
+	{"begin a session keyring", beginKeyring},
+	{"", becomeUser},
+	{"", lookUpCommand},
+	{"lock the door behind", closeBehind},
+	{"", execute},
+}
+
+// execSteps run in a process that has entered a container's namespaces.
+var execSteps = []step{
+	{"begin a session", beginSession},
+	{"open the root", openRoot},
+	{"open a terminal", openTerminal},
+	{"", enterDirectory},
+	{"begin a session keyring", beginKeyring},
+	{"", becomeUser},
+	{"", lookUpCommand},
+	{"lock the door behind", closeBehind},
+	{"", execute},
+}
+
+// run carries out the steps; it returns only by execve or exit.
+func run(steps []step) {
+	c := &child{sock: SocketFd, root: -1, dev: -1}
+	syscall.CloseOnExec(c.sock)
+	plan, fds, err := receivePlan(c.sock)
+	if err != nil {
+		c.abort(fail("receive the plan", err))
+	}
+	c.plan, c.fds = plan, fds
+	for _, s := range steps {
+		if err := s.do(c); err != nil {
+			if s.name != "" {
+				err = fail(s.name, err)
+			}
+			c.abort(err)
+		}
+	}
+}
+
+// abort reports err to the parent and ends the process.
+func (c *child) abort(err error) {
+	f, ok := err.(*Failure) //nolint:errorlint // every step returns a plain Failure or errno
+	if !ok {
+		f, _ = fail("start", err).(*Failure) //nolint:errorlint // fail makes Failures
+	}
+	_ = sendmsg(c.sock, f.Marshal(), nil) // nobody is left to tell
+	code := f.Code
+	if code == 0 {
+		code = 125
+	}
+	syscall.Exit(code)
+}
+
+// beginSession leaves the caller's session and terminal, and ties the process to its parent's life.
+// The process is not dumpable from here to execve: nobody may trace it or open its files in /proc.
+func beginSession(c *child) error {
+	if _, err := syscall.Setsid(); err != nil && err != syscall.EPERM { //nolint:errorlint // errno; EPERM: a leader already
+		return err
+	}
+	if err := raw.Prctl(raw.PR_SET_DUMPABLE, 0, 0); err != nil {
+		return err
+	}
+	return c.dieWithParent()
+}
+
+// dieWithParent has the kernel kill this process when the thread that forked it ends.
+func (c *child) dieWithParent() error {
+	if c.plan.ParentDeathUnwanted {
+		return nil
+	}
+	return raw.Prctl(raw.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0)
+}
+
+func separateMounts(*child) error {
+	return syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_SLAVE, "")
+}
+
+// enterCgroupNamespace comes after the parent's CLONE_INTO_CGROUP, so that the container's cgroup is
+// the namespace's root.
+func enterCgroupNamespace(c *child) error {
+	if !c.plan.NewCgroup {
+		return nil
+	}
+	return syscall.Unshare(cloneNewCgroup)
+}
+
+const cloneNewCgroup = 0x02000000
+
+func beginKeyring(c *child) error {
+	if c.plan.KeepSessionKeyring {
+		return nil
+	}
+	err := raw.NewSessionKeyring()
+	if err == syscall.ENOSYS { //nolint:errorlint // errno; a kernel without keyrings has none to leak
+		return nil
+	}
+	return err
+}

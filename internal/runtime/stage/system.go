@@ -1,0 +1,88 @@
+package stage
+
+import (
+	"syscall"
+	"unsafe"
+
+	"github.com/deckhand-engine/deckhand/internal/linux/raw"
+)
+
+func nameHost(c *child) error {
+	if !c.plan.NewUTS {
+		return nil
+	}
+	if c.plan.Hostname != "" {
+		if err := syscall.Sethostname([]byte(c.plan.Hostname)); err != nil {
+			return fail("hostname "+c.plan.Hostname, err)
+		}
+	}
+	if c.plan.Domainname == "" {
+		return nil
+	}
+	return fail("domain name "+c.plan.Domainname, syscall.Setdomainname([]byte(c.plan.Domainname)))
+}
+
+func bringUpLoopback(c *child) error {
+	if !c.plan.Loopback {
+		return nil
+	}
+	s, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	request := struct { // struct ifreq
+		name  [16]byte
+		flags uint16
+		_     [22]byte
+	}{name: [16]byte{'l', 'o'}, flags: syscall.IFF_UP | syscall.IFF_RUNNING}
+	if _, err := raw.Ioctl(s, syscall.SIOCSIFFLAGS, unsafe.Pointer(&request)); err != nil {
+		return err
+	}
+	return syscall.Close(s)
+}
+
+// waitNetwork waits for the parent's word.
+func waitNetwork(c *child) error {
+	if !c.plan.WaitNetwork {
+		return nil
+	}
+	var b [1]byte
+	n, _, err := Receive(c.sock, b[:], 0)
+	if err == nil && n == 0 {
+		return syscall.ECONNRESET
+	}
+	return err
+}
+
+// setSysctls writes kernel parameters of the new namespaces, on procfs and nowhere else.
+func setSysctls(c *child) error {
+	for _, s := range c.plan.Sysctl {
+		if err := c.setSysctl(s); err != nil {
+			return fail("sysctl "+s.Key+"="+s.Value, err)
+		}
+	}
+	return nil
+}
+
+func (c *child) setSysctl(s Pair) error {
+	path := []byte("proc/sys/" + s.Key)
+	for i := len("proc/sys/"); i < len(path); i++ {
+		switch path[i] { // a.b/c is the file a/b.c
+		case '.':
+			path[i] = '/'
+		case '/':
+			path[i] = '.'
+		}
+	}
+	fd, err := raw.Openat2(c.root, string(path), syscall.O_WRONLY, 0, noLinks)
+	if err != nil {
+		return err
+	}
+	if is, err := onFilesystem(fd, procMagic); err != nil || !is {
+		return fail("/proc is not a procfs", syscall.EXDEV)
+	}
+	if _, err := syscall.Write(fd, []byte(s.Value)); err != nil {
+		return err
+	}
+	return syscall.Close(fd)
+}

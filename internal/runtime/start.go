@@ -1,0 +1,254 @@
+package runtime
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/deckhand-engine/deckhand/internal/runtime/stage"
+)
+
+// Start starts the container: it returns when the command has been executed. A *CommandError says
+// that the command could not be; an *UnsupportedError names a field of the spec this runtime lacks.
+// On error, or when ctx ends before it returns, nothing is left behind.
+func Start(ctx context.Context, o StartOptions) (*Process, error) {
+	if err := checkSpec(o.Spec); err != nil {
+		return nil, err
+	}
+	c, err := cloneChild(&o)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	stop := context.AfterFunc(ctx, c.kill)
+	defer stop()
+	if err = c.setUp(ctx, &o); err == nil {
+		err = c.awaitCommand()
+	}
+	if err != nil {
+		c.abandon()
+		if ctx.Err() != nil {
+			err = fmt.Errorf("start container: %w", context.Cause(ctx))
+		}
+		return nil, err
+	}
+	return &Process{Pid: c.process.Pid, Console: c.takeConsole(), handle: c.process}, nil
+}
+
+// starting is a child on its way to become a container's process.
+type starting struct {
+	process *os.Process
+	sock    int      // our end
+	console *os.File // the pty master, once the child has sent it
+}
+
+func (c *starting) close() {
+	closeFd(c.sock)
+	if c.console != nil {
+		_ = c.console.Close() // a terminal nobody uses
+	}
+}
+
+func (c *starting) takeConsole() *os.File {
+	f := c.console
+	c.console = nil
+	return f
+}
+
+func (c *starting) kill() { _ = c.process.Kill() } // gone already is as good
+
+// abandon ends the child and reaps it.
+func (c *starting) abandon() {
+	c.kill()
+	_, _ = c.process.Wait() // the error that made us abandon it is the one to report
+}
+
+// setUp does the parent's part while the child waits for the plan, and then for the network.
+func (c *starting) setUp(ctx context.Context, o *StartOptions) error {
+	p := &preparer{spec: o.Spec}
+	defer p.close()
+	var err error
+	if newNamespace(o.Spec, specs.UserNamespace) {
+		if p.userns, err = c.open("ns/user"); err != nil {
+			return err
+		}
+		defer func() { _ = p.userns.Close() }() // read only
+	}
+	root, err := o.Rootfs(p.userns)
+	if err != nil {
+		return err
+	}
+	p.files = append(p.files, root)
+	plan, err := startPlan(o.Spec)
+	if err != nil {
+		return err
+	}
+	plan.Init = o.Init
+	plan.WaitNetwork = o.Network != nil && plan.NewNetwork
+	if err := p.mounts(plan); err != nil {
+		return err
+	}
+	if err := c.limit(o.Spec.Process); err != nil {
+		return err
+	}
+	if err := giveStdio(&o.Stdio, o.Spec); err != nil {
+		return err
+	}
+	if err := c.send(plan, p.files); err != nil {
+		return err
+	}
+	if !plan.WaitNetwork {
+		return nil
+	}
+	return c.setUpNetwork(ctx, o)
+}
+
+// open opens a file of the child's directory in /proc. The child is ours and not reaped: its pid is
+// its own.
+func (c *starting) open(name string) (*os.File, error) {
+	f, err := os.Open("/proc/" + strconv.Itoa(c.process.Pid) + "/" + name)
+	if err != nil {
+		return nil, fmt.Errorf("open namespace: %w", err)
+	}
+	return f, nil
+}
+
+func (c *starting) send(plan *stage.Plan, files []*os.File) error {
+	if len(files) > stage.MaxFds {
+		return fmt.Errorf("%d mounts from the host are too many: at most %d", len(files)-1, stage.MaxFds-1)
+	}
+	fds := make([]int, len(files))
+	for i, f := range files {
+		fds[i] = int(f.Fd())
+	}
+	if err := stage.SendPlan(c.sock, plan.Marshal(), fds); err != nil {
+		return c.died(fmt.Errorf("send the plan: %w", err))
+	}
+	return nil
+}
+
+// setUpNetwork runs the caller's Network while the child mounts, and then lets the child go on.
+func (c *starting) setUpNetwork(ctx context.Context, o *StartOptions) error {
+	netns, err := c.open("ns/net")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = netns.Close() }() // read only
+	if err := o.Network(ctx, netns, c.process.Pid); err != nil {
+		return err
+	}
+	if err := unix.Sendmsg(c.sock, []byte{1}, nil, nil, unix.MSG_NOSIGNAL); err != nil {
+		return c.died(fmt.Errorf("release the child: %w", err))
+	}
+	return nil
+}
+
+// died prefers the child's own reason to ours.
+func (c *starting) died(ours error) error {
+	if err := c.awaitCommand(); err != nil {
+		return err
+	}
+	return ours
+}
+
+// awaitCommand reads what the child has to say until it has executed the command.
+func (c *starting) awaitCommand() error {
+	buf := make([]byte, 64<<10)
+	ready := false
+	for {
+		n, fds, err := stage.Receive(c.sock, buf, 1)
+		if err != nil {
+			return fmt.Errorf("hear from the child: %w", err)
+		}
+		if n == 0 {
+			if !ready {
+				return fmt.Errorf("start container: the child died")
+			}
+			return nil
+		}
+		switch buf[0] {
+		case stage.MsgReady:
+			ready = true
+		case stage.MsgConsole:
+			if len(fds) == 1 {
+				c.console = os.NewFile(uintptr(fds[0]), "console")
+			}
+		default:
+			return childError(buf[:n])
+		}
+	}
+}
+
+// childError makes an error of the child's report.
+func childError(msg []byte) error {
+	f := &stage.Failure{}
+	if err := f.Unmarshal(msg); err != nil {
+		return fmt.Errorf("understand the child: %w", err)
+	}
+	if f.Code != 0 {
+		return &CommandError{Code: f.Code, Path: f.Path, Err: f}
+	}
+	return fmt.Errorf("start container: %w", f)
+}
+
+// cloneChild starts our own program, sealed, in the new namespaces. It waits for its plan.
+func cloneChild(o *StartOptions) (*starting, error) {
+	sealed, err := openSealed()
+	if err != nil {
+		return nil, err
+	}
+	defer sealed.close()
+	files, err := openStdio(o)
+	if err != nil {
+		return nil, err
+	}
+	defer files.close()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("make a socket pair: %w", err)
+	}
+	theirs := os.NewFile(uintptr(pair[1]), "socket")
+	defer func() { _ = theirs.Close() }() // the child has it
+	attr := &os.ProcAttr{Files: append(files.child[:], theirs), Env: childEnv, Sys: cloneAttr(o)}
+	process, err := startIn(o.Spec, sealed.path(), attr)
+	if err != nil {
+		closeFd(pair[0])
+		return nil, fmt.Errorf("clone the container's first process: %w", err)
+	}
+	return &starting{process: process, sock: pair[0]}, nil
+}
+
+// childEnv keeps Go's runtime in the child from starting what a few milliseconds do not need.
+var childEnv = []string{"GOGC=off", "GOMAXPROCS=1", "GOTRACEBACK=none"}
+
+func cloneAttr(o *StartOptions) *syscall.SysProcAttr {
+	a := &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	for _, n := range o.Spec.Linux.Namespaces {
+		if n.Path == "" && n.Type != specs.CgroupNamespace { // the child unshares that one when it is in its cgroup
+			a.Cloneflags |= cloneFlag(n.Type)
+		}
+	}
+	if newNamespace(o.Spec, specs.UserNamespace) {
+		l := o.Spec.Linux
+		a.UidMappings, a.GidMappings = idMap(l.UIDMappings), idMap(l.GIDMappings)
+		a.GidMappingsEnableSetgroups = !setgroupsDenied(l)
+		a.Credential = &syscall.Credential{NoSetGroups: setgroupsDenied(l)} // execve by another uid would drop all capabilities
+	}
+	if o.Cgroup != nil {
+		a.UseCgroupFD, a.CgroupFD = true, int(o.Cgroup.Fd())
+	}
+	return a
+}
+
+func idMap(mappings []specs.LinuxIDMapping) []syscall.SysProcIDMap {
+	m := make([]syscall.SysProcIDMap, len(mappings))
+	for i, e := range mappings {
+		m[i] = syscall.SysProcIDMap{ContainerID: int(e.ContainerID), HostID: int(e.HostID), Size: int(e.Size)}
+	}
+	return m
+}

@@ -1,0 +1,7 @@
+package runtime
+
+import "testing"
+
+func TestStart(t *testing.T) {
+	newBox(t, "guest", "echo", "ahoy").want("ahoy")
+}
