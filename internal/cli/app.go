@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/deckhand-engine/deckhand/internal/engine"
 	"github.com/deckhand-engine/deckhand/internal/linux/rootless"
@@ -22,9 +23,12 @@ type app struct {
 	dataRoot     string
 	rootUser     string // allow, warn, refuse; empty: DECKHAND_ROOT_USER, then refuse
 	debug        bool
+	now          func() time.Time
 }
 
-func newApp(in, out, err *os.File) *app { return &app{in: in, out: out, err: err} }
+func newApp(in, out, err *os.File) *app {
+	return &app{in: in, out: out, err: err, now: time.Now} //nolint:forbidigo // the program's clock
+}
 
 // root is the data root: --data-root, DECKHAND_DATA_ROOT, or the user's default.
 func (a *app) root() (string, error) {

@@ -16,5 +16,8 @@ func Main(args []string, in, out, err *os.File) int {
 	}
 	a := newApp(in, out, err)
 	ctx := context.Background()
+	if args[0] == monitorName {
+		return a.report(a.monitor(ctx))
+	}
 	return a.report(a.execute(ctx, args[1:]))
 }

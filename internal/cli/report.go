@@ -69,21 +69,26 @@ func withHint(err error, lines ...string) error {
 	return &hintError{err: err, hints: lines}
 }
 
-// report prints err and returns the exit code: the only place that maps one to the other.
-func (a *app) report(err error) int {
-	if err == nil {
-		return 0
-	}
-	code, silent := exitFailure, false
+// exitCode is the exit code of an error.
+func exitCode(err error) int {
 	var ce *codeError
 	var cmd *runtime.CommandError
 	switch {
+	case err == nil:
+		return 0
 	case errors.As(err, &ce):
-		code, silent = ce.code, ce.err == nil
+		return ce.code
 	case errors.As(err, &cmd):
-		code = cmd.Code
+		return cmd.Code
 	}
-	if silent {
+	return exitFailure
+}
+
+// report prints err and returns the exit code: the only place that maps one to the other.
+func (a *app) report(err error) int {
+	code := exitCode(err)
+	var ce *codeError
+	if err == nil || errors.As(err, &ce) && ce.err == nil {
 		return code
 	}
 	a.note("deckhand: %s", strings.TrimRight(err.Error(), "\n"))

@@ -28,9 +28,18 @@ const (
 // commands lists every command.
 func commands() []entry {
 	own := []entry{
+		{"run", groupCommon, newRun},
+		{"exec", groupCommon, newExec},
+		{"ps", groupCommon, newPs},
 		{"build", groupCommon, newBuild},
 		{"version", groupCommon, newVersion},
 		{"info", groupCommon, newInfo},
+		{"logs", groupContainers, newLogs},
+		{"start", groupContainers, newStart},
+		{"stop", groupContainers, newStop},
+		{"kill", groupContainers, newKill},
+		{"wait", groupContainers, newWait},
+		{"rm", groupContainers, newRm},
 	}
 	return append(own, imageCommands()...)
 }

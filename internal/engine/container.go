@@ -106,6 +106,28 @@ func (e *Engine) Open(rec *store.Container) (*Container, error) {
 	return &Container{Record: rec, Config: cfg, engine: e, lock: lock, now: time.Now}, nil //nolint:forbidigo // the default clock
 }
 
+// openRetries bounds how often OpenStopped looks again, pollInterval apart.
+const openRetries = 20
+
+// OpenStopped is Open for a container that is believed to have ended: another process may hold its lock
+// for a moment to see whether that is so. store.ErrInUse where it does run.
+func (e *Engine) OpenStopped(ctx context.Context, rec *store.Container) (*Container, error) {
+	for i := 0; ; i++ {
+		c, err := e.Open(rec)
+		if !errors.Is(err, store.ErrInUse) || i == openRetries {
+			return c, err
+		}
+		if st, stErr := e.Store.State(rec.ID); stErr != nil || st.Status == StatusRunning {
+			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(pollInterval):
+		}
+	}
+}
+
 // ConfigOf reads what a container is started from.
 func ConfigOf(rec *store.Container) (Config, error) {
 	var cfg Config
@@ -131,7 +153,7 @@ func (c *Container) Remove() error {
 func (c *Container) Dir() string { return c.engine.Store.ContainerDir(c.Record.ID) }
 
 // LogPath is the container's log, in docker's json-file format.
-func (c *Container) LogPath() string { return filepath.Join(c.Dir(), logName) }
+func (c *Container) LogPath() string { return filepath.Join(c.Dir(), LogName) }
 
 // Start starts the container's process and records that it runs. Where the command cannot be executed,
 // a container that is kept stays as "created"; after any other error the caller decides.

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// logName is the log's name in a container's directory.
-const logName = "log.json"
+// LogName is the log's name in a container's directory.
+const LogName = "log.json"
 
 // maxLogLineBytes is where docker splits a line: a record of that length without a newline at its end
 // goes on in the next record of the stream.
@@ -35,11 +35,28 @@ type LogWriter struct {
 
 // OpenLog opens the log for appending; the caller closes it.
 func OpenLog(path string) (*LogWriter, error) {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND|os.O_CLOEXEC, 0o640) //nolint:gosec // as docker's
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640) //nolint:gosec // as docker's
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
+	if err := endTornRecord(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
 	return &LogWriter{f: f, now: time.Now}, nil //nolint:forbidigo // the default clock
+}
+
+// endTornRecord ends the line of a record that a killed writer left unfinished.
+func endTornRecord(f *os.File) error {
+	st, err := f.Stat()
+	if err != nil || st.Size() == 0 {
+		return err
+	}
+	last := make([]byte, 1)
+	if _, err := f.ReadAt(last, st.Size()-1); err != nil || last[0] == '\n' {
+		return err
+	}
+	_, err = f.WriteString("\n")
+	return err
 }
 
 // Close closes the file.

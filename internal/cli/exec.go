@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/deckhand-engine/deckhand/internal/engine"
+	"github.com/deckhand-engine/deckhand/internal/store"
+)
+
+// execOptions are the flags of exec.
+type execOptions struct {
+	interactive, tty, detach bool
+	user, workdir            string
+	env, envFile             []string
+}
+
+func (o *execOptions) addFlags(f *pflag.FlagSet) {
+	f.BoolVarP(&o.detach, "detach", "d", false, "run in the background")
+	f.BoolVarP(&o.interactive, "interactive", "i", false, "keep stdin open")
+	f.BoolVarP(&o.tty, "tty", "t", false, "give the command a terminal")
+	f.StringVarP(&o.user, "user", "u", "", "`user[:group]`, by name or number (default: the container's)")
+	f.StringVarP(&o.workdir, "workdir", "w", "", "working `directory`")
+	f.StringArrayVarP(&o.env, "env", "e", nil, "set a variable, `NAME=value`; NAME alone takes it from here")
+	f.StringArrayVar(&o.envFile, "env-file", nil, "read variables from this `file`")
+}
+
+func newExec(a *app) *cobra.Command {
+	var o execOptions
+	cmd := &cobra.Command{
+		Use:   "exec [OPTIONS] CONTAINER COMMAND [ARG...]",
+		Short: "Run a further command in a running container",
+		Args:  argCount(2, -1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.exec(cmd.Context(), &o, args[0], args[1:])
+		},
+		ValidArgsFunction: a.completeContainers,
+	}
+	o.addFlags(cmd.Flags())
+	cmd.Flags().SetInterspersed(false)
+	return cmd
+}
+
+func (a *app) exec(ctx context.Context, o *execOptions, name string, args []string) error {
+	if err := a.checkTerminal(o.tty, o.interactive, o.detach); err != nil {
+		return err
+	}
+	if o.workdir != "" && !path.IsAbs(o.workdir) {
+		return engineError(fmt.Errorf("the working directory '%s' is invalid, it needs to be an absolute path", o.workdir))
+	}
+	env, err := (&runOptions{env: o.env, envFile: o.envFile}).environment()
+	if err != nil {
+		return err
+	}
+	s, err := a.outerStore(ctx)
+	if err != nil {
+		return err
+	}
+	rec, err := a.findContainer(s, name)
+	if err != nil {
+		return err
+	}
+	eo := engine.ExecOptions{Args: args, Env: env, Cwd: o.workdir, User: o.user, Terminal: o.tty}
+	if o.detach {
+		return a.spawnMonitor(ctx, &launch{Start: rec.ID, Exec: &eo})
+	}
+	return a.execAttached(ctx, a.engineOn(s), rec, eo, o.interactive)
+}
+
+func (a *app) execAttached(ctx context.Context, e *engine.Engine, rec *store.Container, eo engine.ExecOptions, interactive bool) error {
+	at, err := a.attachTo(eo.Terminal, interactive, nil)
+	if err != nil {
+		return err
+	}
+	eo.Stdio = at.stdio
+	p, err := e.Exec(ctx, rec, eo)
+	if err != nil {
+		at.abort()
+		return a.explainNotRunning(err, rec)
+	}
+	stop := forwardSignals(p, at.resizer(p.Console))
+	defer stop()
+	if err := at.started(p.Console); err != nil {
+		a.note("deckhand: %v", err)
+	}
+	exit, err := p.Wait()
+	at.finish()
+	if err != nil {
+		return err
+	}
+	return exitWith(exit.Code)
+}
+
+// explainNotRunning adds how to start the container.
+func (a *app) explainNotRunning(err error, rec *store.Container) error {
+	if !errors.Is(err, engine.ErrNotRunning) {
+		return err
+	}
+	return withHint(err, "start it:  deckhand start "+rec.Name)
+}
+
+// findContainer finds by name, id or unique prefix, with docker's message.
+func (a *app) findContainer(s *store.Store, name string) (*store.Container, error) {
+	rec, err := s.Container(name)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, withHint(fmt.Errorf("no such container: %s", name), "what there is:  deckhand ps -a")
+	}
+	return rec, err
+}
+
+// completeContainers offers the containers' names.
+func (a *app) completeContainers(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	s, err := a.outerStore(cmd.Context())
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	all, err := s.Containers()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	names := make([]string, 0, len(all))
+	for _, c := range all {
+		names = append(names, c.Name)
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}

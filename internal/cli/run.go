@@ -1,0 +1,170 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/deckhand-engine/deckhand/internal/engine"
+	"github.com/deckhand-engine/deckhand/internal/store"
+)
+
+func newRun(a *app) *cobra.Command {
+	var o runOptions
+	cmd := &cobra.Command{
+		Use:   "run [OPTIONS] IMAGE [COMMAND] [ARG...]",
+		Short: "Create a container and run a command in it",
+		Long: "Create a container and run a command in it. A container whose user would be root because nobody\n" +
+			"said otherwise is refused: name a user with -u, or root with -u root.",
+		Example: "  deckhand run --rm -u 9000 ubuntu whoami\n" +
+			"  deckhand run -d --name cache -u 9000 -p 6379:6379 redis",
+		Args: argCount(1, -1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.entrypointSet = cmd.Flags().Changed("entrypoint")
+			return engineError(a.run(cmd.Context(), &o, args[0], args[1:]))
+		},
+		ValidArgsFunction: a.completeImages,
+	}
+	o.addFlags(cmd.Flags())
+	cmd.Flags().SetInterspersed(false)
+	cmd.Flags().SortFlags = false
+	return cmd
+}
+
+// run creates and starts a container of the named image.
+func (a *app) run(ctx context.Context, o *runOptions, image string, args []string) error {
+	if err := a.checkRun(o); err != nil {
+		return err
+	}
+	e, err := a.engine(ctx)
+	if err != nil {
+		return err
+	}
+	lease, err := e.Store.Lease(ctx)
+	if err != nil {
+		return err
+	}
+	defer lease.Release()
+	l, err := a.prepareRun(ctx, e, o, image, args)
+	if err != nil {
+		return err
+	}
+	if o.detach {
+		return a.runDetached(ctx, e, l, o)
+	}
+	c, err := e.Create(ctx, l.Record, l.Config)
+	if err != nil {
+		return a.explainConflict(e, l.Record.Name, err)
+	}
+	lease.Release()
+	if err := writeCIDFile(o.cidFile, l.Record.ID); err != nil {
+		return errors.Join(err, c.Remove())
+	}
+	return a.foreground(ctx, c, o.interactive, l.Root.checker(a.note))
+}
+
+// checkRun refuses what cannot work before anything is opened.
+func (a *app) checkRun(o *runOptions) error {
+	if err := a.checkTerminal(o.tty, o.interactive, o.detach); err != nil {
+		return err
+	}
+	if o.cidFile != "" {
+		if _, err := os.Lstat(o.cidFile); err == nil {
+			return fmt.Errorf("container ID file found, make sure the other container isn't running or delete %s", o.cidFile)
+		}
+	}
+	return checkName(o.name)
+}
+
+// checkTerminal refuses -it without a terminal, as docker does.
+func (a *app) checkTerminal(tty, interactive, detach bool) error {
+	if tty && interactive && !detach && !term.IsTerminal(int(a.in.Fd())) {
+		return &codeError{code: exitFailure, err: errors.New("the input device is not a TTY")}
+	}
+	return nil
+}
+
+// checkName holds docker's rule for a container's name; empty is fine.
+func checkName(name string) error {
+	if name == "" {
+		return nil
+	}
+	for i, r := range name {
+		alnum := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		if !alnum && (i == 0 || r != '_' && r != '.' && r != '-') {
+			return fmt.Errorf("invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name)
+		}
+	}
+	if len(name) < 2 {
+		return fmt.Errorf("invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name)
+	}
+	return nil
+}
+
+// prepareRun finds the image and joins it with the flags.
+func (a *app) prepareRun(ctx context.Context, e *engine.Engine, o *runOptions, name string, args []string) (*launch, error) {
+	policy, err := a.rootPolicy()
+	if err != nil {
+		return nil, err
+	}
+	img, err := a.imageToRun(ctx, e.Store, name, o.pull)
+	if err != nil {
+		return nil, err
+	}
+	cfg, command, err := a.containerConfig(o, img, args)
+	if err != nil {
+		return nil, err
+	}
+	layers, err := e.Store.ImageLayers(ctx, img)
+	if err != nil {
+		return nil, fmt.Errorf("unpack %s: %w", name, err)
+	}
+	id := engine.NewID()
+	if cfg.Spec.Hostname == "" {
+		cfg.Spec.Hostname = defaultHostname(cfg, id)
+	}
+	return &launch{
+		Record: &store.Container{
+			ID:         id,
+			Name:       o.name,
+			Image:      name,
+			ImageID:    img.ID.String(),
+			Layers:     layers,
+			Created:    a.now().UTC(),
+			Command:    command,
+			Detached:   o.detach,
+			AutoRemove: o.remove,
+		},
+		Config: cfg,
+		Root:   rootCheck{Policy: policy, Image: name, ImageUser: img.Config.Config.User, Asked: userNamed(o.user)},
+	}, nil
+}
+
+// explainConflict names the container that has the name, in docker's words.
+func (a *app) explainConflict(e *engine.Engine, name string, err error) error {
+	if !errors.Is(err, store.ErrConflict) {
+		return err
+	}
+	holder, findErr := e.Store.Container(name)
+	if findErr != nil {
+		return err
+	}
+	return withHint(fmt.Errorf("conflict: the container name %q is already in use by container %s", name, holder.ID),
+		"remove that container:  deckhand rm -f "+name)
+}
+
+func writeCIDFile(path, id string) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // others may read an id
+	if err != nil {
+		return fmt.Errorf("write container id: %w", err)
+	}
+	_, err = f.WriteString(id)
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/deckhand-engine/deckhand/internal/linux/seccomp"
+	"github.com/deckhand-engine/deckhand/oci"
+)
+
+// applySecurity applies --security-opt; granted are the container's capabilities, which a seccomp
+// profile may depend on.
+func applySecurity(s *oci.SpecOptions, opts, granted []string) error {
+	for _, o := range opts {
+		key, value, set := cutSecurity(o)
+		switch key {
+		case "no-new-privileges":
+			on := true
+			if set {
+				v, err := strconv.ParseBool(value)
+				if err != nil {
+					return fmt.Errorf("invalid --security-opt %q: %s is neither true nor false", o, value)
+				}
+				on = v
+			}
+			s.NewPrivileges = !on
+		case "seccomp":
+			if err := applySeccomp(s, value, granted); err != nil {
+				return err
+			}
+		case "systempaths":
+			if value != "unconfined" {
+				return fmt.Errorf("invalid --security-opt %q: systempaths=unconfined is the only one", o)
+			}
+			s.UnmaskSystemPaths = true
+		case "apparmor", "label":
+			if value != "unconfined" && value != "disable" {
+				return fmt.Errorf("invalid --security-opt %q: deckhand sets no %s profile", o, key)
+			}
+		default:
+			return withHint(fmt.Errorf("invalid --security-opt: %q", o),
+				"one of:  no-new-privileges[=bool], seccomp=unconfined|builtin|FILE, systempaths=unconfined")
+		}
+	}
+	return nil
+}
+
+// cutSecurity splits at "=", or at ":" as older dockers did.
+func cutSecurity(o string) (key, value string, set bool) {
+	if strings.Contains(o, "=") {
+		return strings.Cut(o, "=")
+	}
+	return strings.Cut(o, ":")
+}
+
+func applySeccomp(s *oci.SpecOptions, value string, granted []string) error {
+	s.Seccomp, s.SeccompUnconfined = nil, false
+	switch value {
+	case "builtin":
+		return nil
+	case "unconfined":
+		s.SeccompUnconfined = true
+		return nil
+	}
+	b, err := os.ReadFile(value)
+	if err != nil {
+		return fmt.Errorf("opening seccomp profile (%s) failed: %w", value, err)
+	}
+	p, err := seccomp.ParseProfile(b, granted)
+	if err != nil {
+		return fmt.Errorf("read seccomp profile %s: %w", value, err)
+	}
+	s.Seccomp = p
+	return nil
+}

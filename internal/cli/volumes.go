@@ -1,0 +1,189 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/deckhand-engine/deckhand/internal/engine"
+)
+
+// mounts adds -v, --tmpfs and the image's VOLUMEs. The latter need a mount only where the root is
+// read-only: elsewhere the container's own layer is as private and as short-lived.
+func (o *runOptions) mounts(cfg *engine.Config, imageVolumes map[string]struct{}) error {
+	taken := map[string]bool{}
+	for _, v := range o.volumes {
+		m, err := parseVolume(v)
+		if err != nil {
+			return err
+		}
+		if err := take(taken, m.Destination); err != nil {
+			return err
+		}
+		if m.Source == "" {
+			cfg.Volumes = append(cfg.Volumes, m.Destination)
+			continue
+		}
+		if err := makeSource(m.Source); err != nil {
+			return err
+		}
+		cfg.Spec.Mounts = append(cfg.Spec.Mounts, m)
+	}
+	for _, t := range o.tmpfs {
+		m, err := parseTmpfs(t)
+		if err != nil {
+			return err
+		}
+		if err := take(taken, m.Destination); err != nil {
+			return err
+		}
+		cfg.Spec.Mounts = append(cfg.Spec.Mounts, m)
+	}
+	if !o.readOnly {
+		return nil
+	}
+	for _, v := range slices.Sorted(maps.Keys(imageVolumes)) {
+		if p := path.Clean("/" + v); !taken[p] && p != "/" {
+			cfg.Volumes = append(cfg.Volumes, p)
+		}
+	}
+	return nil
+}
+
+// take notes a mount's place; twice the same is an error, as docker's.
+func take(taken map[string]bool, dest string) error {
+	if taken[dest] {
+		return fmt.Errorf("duplicate mount point: %s", dest)
+	}
+	taken[dest] = true
+	return nil
+}
+
+// makeSource makes a directory where -v names something missing, as docker does.
+func makeSource(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // docker's mode
+		return fmt.Errorf("make bind mount source: %w", err)
+	}
+	return nil
+}
+
+// parseVolume reads -v: HOST:CONTAINER[:options], or CONTAINER for an anonymous volume (no Source).
+func parseVolume(v string) (specs.Mount, error) {
+	parts := strings.Split(v, ":")
+	for _, p := range parts {
+		if p == "" {
+			return specs.Mount{}, fmt.Errorf("invalid volume specification: '%s': empty section between colons", v)
+		}
+	}
+	switch len(parts) {
+	case 1:
+		dest, err := mountPoint(v, parts[0])
+		return specs.Mount{Destination: dest}, err
+	case 2, 3:
+	default:
+		return specs.Mount{}, fmt.Errorf("invalid volume specification: '%s'", v)
+	}
+	dest, err := mountPoint(v, parts[1])
+	if err != nil {
+		return specs.Mount{}, err
+	}
+	source, err := volumeSource(parts[0])
+	if err != nil {
+		return specs.Mount{}, err
+	}
+	m := specs.Mount{Destination: dest, Type: "bind", Source: source}
+	mode := ""
+	if len(parts) == 3 {
+		mode = parts[2]
+	}
+	m.Options, err = volumeOptions(v, mode)
+	return m, err
+}
+
+// mountPoint checks a path in the container.
+func mountPoint(v, dest string) (string, error) {
+	if !path.IsAbs(dest) {
+		return "", fmt.Errorf("invalid volume specification: '%s': invalid mount path: '%s' mount path must be absolute", v, dest)
+	}
+	dest = path.Clean(dest)
+	if dest == "/" {
+		return "", fmt.Errorf("invalid volume specification: '%s': invalid specification: destination can't be '/'", v)
+	}
+	return dest, nil
+}
+
+// volumeSource is the host's path; as in docker a relative one begins with a dot.
+func volumeSource(s string) (string, error) {
+	if filepath.IsAbs(s) {
+		return filepath.Clean(s), nil
+	}
+	if s == "." || s == ".." || strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../") {
+		return filepath.Abs(s)
+	}
+	return "", withHint(fmt.Errorf("%s is a named volume, and those are not there yet", s),
+		"a directory of the host:  deckhand run -v ./"+s+":/path …",
+		"an anonymous volume:      deckhand run -v /path …")
+}
+
+// volumeOptions turns the third part of -v into mount options.
+func volumeOptions(v, mode string) ([]string, error) {
+	propagation := "rprivate"
+	opts := []string{"rbind", "idmap"}
+	if mode == "" {
+		return append(opts, propagation), nil
+	}
+	for m := range strings.SplitSeq(mode, ",") {
+		switch m {
+		case "ro":
+			opts = append(opts, "ro")
+		case "rw", "z", "Z", "nocopy", "consistent", "cached", "delegated": // without meaning here
+		case "rprivate", "private", "rslave", "slave":
+			propagation = m
+		default:
+			return nil, fmt.Errorf("invalid volume specification: '%s': invalid mode: %s", v, m)
+		}
+	}
+	return append(opts, propagation), nil
+}
+
+// parseTmpfs reads --tmpfs PATH[:options]; the options are tmpfs(5)'s.
+func parseTmpfs(t string) (specs.Mount, error) {
+	dest, options, _ := strings.Cut(t, ":")
+	if !path.IsAbs(dest) || path.Clean(dest) == "/" {
+		return specs.Mount{}, fmt.Errorf("invalid tmpfs %q: an absolute path below / is needed", t)
+	}
+	m := specs.Mount{Destination: path.Clean(dest), Type: "tmpfs", Source: "tmpfs", Options: []string{"noexec", "nosuid", "nodev"}}
+	if options == "" {
+		return m, nil
+	}
+	for o := range strings.SplitSeq(options, ",") {
+		if !tmpfsOption(o) {
+			return specs.Mount{}, fmt.Errorf("invalid tmpfs option %q", o)
+		}
+		m.Options = slices.DeleteFunc(m.Options, func(have string) bool { return have == "no"+o })
+		m.Options = append(m.Options, o)
+	}
+	return m, nil
+}
+
+// tmpfsOption reports whether docker knows the option.
+func tmpfsOption(o string) bool {
+	name, _, hasValue := strings.Cut(o, "=")
+	switch name {
+	case "size", "mode", "uid", "gid", "nr_inodes", "nr_blocks":
+		return hasValue
+	case "exec", "noexec", "suid", "nosuid", "dev", "nodev", "ro", "rw", "atime", "noatime", "diratime",
+		"nodiratime", "relatime", "norelatime", "strictatime", "nostrictatime", "async", "sync", "dirsync":
+		return !hasValue
+	}
+	return false
+}

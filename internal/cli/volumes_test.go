@@ -1,0 +1,162 @@
+package cli
+
+import (
+	"os"
+	"path"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/deckhand-engine/deckhand/internal/engine"
+)
+
+func TestParseVolume(t *testing.T) {
+	wd, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bind := func(source, dest string, opts ...string) specs.Mount {
+		return specs.Mount{Type: "bind", Source: source, Destination: dest, Options: append([]string{"rbind", "idmap"}, opts...)}
+	}
+	tests := map[string]struct {
+		in   string
+		want specs.Mount
+		err  string
+	}{
+		"plain":              {in: "/a:/b", want: bind("/a", "/b", "rprivate")},
+		"read-only":          {in: "/a:/b:ro", want: bind("/a", "/b", "ro", "rprivate")},
+		"several modes":      {in: "/a:/b:ro,z,rslave", want: bind("/a", "/b", "ro", "rslave")},
+		"cleaned":            {in: "/a/../c/:/b/./d/", want: bind("/c", "/b/d", "rprivate")},
+		"relative":           {in: "./a:/b", want: bind(filepath.Join(wd, "a"), "/b", "rprivate")},
+		"this directory":     {in: ".:/b", want: bind(wd, "/b", "rprivate")},
+		"the one above":      {in: "..:/b", want: bind(filepath.Dir(wd), "/b", "rprivate")},
+		"anonymous":          {in: "/b", want: specs.Mount{Destination: "/b"}},
+		"named":              {in: "data:/b", err: "data is a named volume, and those are not there yet"},
+		"relative target":    {in: "/a:b", err: "invalid volume specification: '/a:b': invalid mount path: 'b' mount path must be absolute"},
+		"target is the root": {in: "/a:/", err: "invalid volume specification: '/a:/': invalid specification: destination can't be '/'"},
+		"root in disguise":   {in: "/a:/b/..", err: "invalid volume specification: '/a:/b/..': invalid specification: destination can't be '/'"},
+		"unknown mode":       {in: "/a:/b:rx", err: "invalid volume specification: '/a:/b:rx': invalid mode: rx"},
+		"too many parts":     {in: "/a:/b:ro:x", err: "invalid volume specification: '/a:/b:ro:x'"},
+		"empty":              {in: "", err: "invalid volume specification: '': empty section between colons"},
+		"empty part":         {in: ":/b", err: "invalid volume specification: ':/b': empty section between colons"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := parseVolume(tt.in)
+			if text(err) != tt.err {
+				t.Fatalf("error %q, want %q", text(err), tt.err)
+			}
+			if err == nil {
+				if diff := cmp.Diff(tt.want, got); diff != "" {
+					t.Error(diff)
+				}
+			}
+		})
+	}
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func FuzzParseVolume(f *testing.F) {
+	for _, s := range []string{"/a:/b", "/a:/b:ro", "a:/b", ":", "/a:/b/../..", "/a:/b:ro,,z"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		m, err := parseVolume(s)
+		if err != nil {
+			return
+		}
+		if !path.IsAbs(m.Destination) || m.Destination == "/" || path.Clean(m.Destination) != m.Destination {
+			t.Errorf("%q: destination %q", s, m.Destination)
+		}
+		if m.Source != "" && !filepath.IsAbs(m.Source) {
+			t.Errorf("%q: source %q", s, m.Source)
+		}
+	})
+}
+
+func TestParseTmpfs(t *testing.T) {
+	tests := map[string]struct {
+		in   string
+		want []string
+		err  string
+	}{
+		"plain":        {in: "/t", want: []string{"noexec", "nosuid", "nodev"}},
+		"options":      {in: "/t:size=1m,mode=1777", want: []string{"noexec", "nosuid", "nodev", "size=1m", "mode=1777"}},
+		"exec":         {in: "/t:exec,size=1m", want: []string{"nosuid", "nodev", "exec", "size=1m"}},
+		"relative":     {in: "t", err: `invalid tmpfs "t": an absolute path below / is needed`},
+		"root":         {in: "/", err: `invalid tmpfs "/": an absolute path below / is needed`},
+		"unknown":      {in: "/t:huge=always", err: `invalid tmpfs option "huge=always"`},
+		"needs value":  {in: "/t:size", err: `invalid tmpfs option "size"`},
+		"has no value": {in: "/t:exec=1", err: `invalid tmpfs option "exec=1"`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := parseTmpfs(tt.in)
+			if text(err) != tt.err {
+				t.Fatalf("error %q, want %q", text(err), tt.err)
+			}
+			if err == nil {
+				if diff := cmp.Diff(tt.want, got.Options); diff != "" {
+					t.Error(diff)
+				}
+			}
+		})
+	}
+}
+
+func TestMounts(t *testing.T) {
+	dir := t.TempDir()
+	image := map[string]struct{}{"/data": {}, "/var/lib/x/": {}, "/": {}}
+	tests := map[string]struct {
+		opts        runOptions
+		wantVolumes []string
+		wantMounts  int
+		err         string
+	}{
+		"image volumes on a writable root":  {},
+		"image volumes on a read-only root": {opts: runOptions{readOnly: true}, wantVolumes: []string{"/data", "/var/lib/x"}},
+		"one is mounted over":               {opts: runOptions{readOnly: true, volumes: []string{dir + ":/data"}}, wantVolumes: []string{"/var/lib/x"}, wantMounts: 1},
+		"a tmpfs over it":                   {opts: runOptions{readOnly: true, tmpfs: []string{"/data"}}, wantVolumes: []string{"/var/lib/x"}, wantMounts: 1},
+		"anonymous":                         {opts: runOptions{volumes: []string{"/x"}}, wantVolumes: []string{"/x"}},
+		"twice":                             {opts: runOptions{volumes: []string{dir + ":/x", "/x"}}, err: "duplicate mount point: /x"},
+		"volume and tmpfs":                  {opts: runOptions{volumes: []string{"/x"}, tmpfs: []string{"/x/"}}, err: "duplicate mount point: /x"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var cfg engine.Config
+			err := tt.opts.mounts(&cfg, image)
+			if text(err) != tt.err {
+				t.Fatalf("error %q, want %q", text(err), tt.err)
+			}
+			if err != nil {
+				return
+			}
+			if diff := cmp.Diff(tt.wantVolumes, cfg.Volumes); diff != "" {
+				t.Error(diff)
+			}
+			if len(cfg.Spec.Mounts) != tt.wantMounts {
+				t.Errorf("mounts %v", cfg.Spec.Mounts)
+			}
+		})
+	}
+}
+
+// -v makes a missing directory on the host, as docker does.
+func TestMountsMakesSource(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "dir")
+	var cfg engine.Config
+	if err := (&runOptions{volumes: []string{dir + ":/x"}}).mounts(&cfg, nil); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+		t.Errorf("%v, %v", st, err)
+	}
+}
