@@ -1,10 +1,25 @@
-// Package cgroup makes and removes one cgroup a container, on v2, hybrid and v1 hosts.
+// Package cgroup makes and removes one cgroup a container, on v2 and hybrid hosts.
+//
+// The groups set no limits: they are there to find and to kill every process of a container, and to
+// be the root of its cgroup namespace. Version 1 hierarchies are therefore left alone; a process is
+// born into its group by CLONE_INTO_CGROUP and never moved.
 package cgroup
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
+
+// parent is the group that all containers' groups are in.
+const parent = "deckhand"
 
 // Group is a container's cgroup. With v2 (pure or hybrid) Dir is a file for CLONE_INTO_CGROUP.
 type Group struct {
@@ -12,14 +27,163 @@ type Group struct {
 	Dir  *os.File // nil where no v2 tree is writable
 }
 
-// New makes deckhand/<id>. Where no tree is writable (rootless without delegation) Path is "" and err nil.
-func New(id string) (*Group, error) { return nil, errors.ErrUnsupported }
+// New makes deckhand/<id>. Where no tree is writable (rootless without delegation) Path is "" and err
+// nil. A group left by a dead process is taken over. The caller closes it by Remove or Close.
+func New(id string) (*Group, error) {
+	path, err := pathOf(id)
+	if err != nil || path == "" {
+		return &Group{}, err
+	}
+	err = os.Mkdir(path, 0o755)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.Mkdir(filepath.Dir(path), 0o755); err == nil || errors.Is(err, fs.ErrExist) {
+			err = os.Mkdir(path, 0o755)
+		}
+	}
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EROFS):
+		return &Group{}, nil
+	case err != nil && !errors.Is(err, fs.ErrExist):
+		return nil, fmt.Errorf("make cgroup: %w", err)
+	}
+	return open(path)
+}
 
-// Open finds the group of id.
-func Open(id string) (*Group, error) { return nil, errors.ErrUnsupported }
+// Open finds the group of id; fs.ErrNotExist where there is none.
+func Open(id string) (*Group, error) {
+	path, err := pathOf(id)
+	if err != nil {
+		return nil, err
+	}
+	if path == "" {
+		return nil, fmt.Errorf("open cgroup of %s: %w", id, fs.ErrNotExist)
+	}
+	return open(path)
+}
 
-// Kill ends every process in it (cgroup.kill).
-func (g *Group) Kill() error { return errors.ErrUnsupported }
+func open(path string) (*Group, error) {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open cgroup", Path: path, Err: err}
+	}
+	return &Group{Path: path, Dir: os.NewFile(uintptr(fd), path)}, nil
+}
 
-// Remove removes it; processes must be gone.
-func (g *Group) Remove() error { return errors.ErrUnsupported }
+// pathOf is the group's directory, "" on hosts without version 2.
+func pathOf(id string) (string, error) {
+	if id == "" || id == "." || id == ".." || strings.ContainsAny(id, "/\x00") {
+		return "", fmt.Errorf("cgroup name %q is not a file name", id)
+	}
+	for _, root := range [...]string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+		var st unix.Statfs_t
+		if err := unix.Statfs(root, &st); err == nil && st.Type == unix.CGROUP2_SUPER_MAGIC {
+			return filepath.Join(root, parent, id), nil
+		}
+	}
+	return "", nil
+}
+
+// Close lets go of the group without removing it.
+func (g *Group) Close() error {
+	if g.Dir == nil {
+		return nil
+	}
+	return g.Dir.Close()
+}
+
+// Kill ends every process in it (cgroup.kill), also in groups below.
+func (g *Group) Kill() error {
+	if g.Path == "" {
+		return nil
+	}
+	err := writeFile(filepath.Join(g.Path, "cgroup.kill"), "1")
+	switch {
+	case errors.Is(err, fs.ErrNotExist): // before Linux 5.14, or the group is gone
+		return g.killEach()
+	case err != nil:
+		return fmt.Errorf("kill cgroup: %w", err)
+	}
+	return nil
+}
+
+// killEach kills by pid until nothing is left; a group forks faster than we kill only for so long.
+func (g *Group) killEach() error {
+	for range 100 {
+		b, err := os.ReadFile(filepath.Join(g.Path, "cgroup.procs"))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("kill cgroup: %w", err)
+		}
+		pids := strings.Fields(string(b))
+		if len(pids) == 0 {
+			return nil
+		}
+		for _, f := range pids {
+			if pid, err := strconv.Atoi(f); err == nil && pid > 1 {
+				_ = unix.Kill(pid, unix.SIGKILL) // gone already is as good
+			}
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return fmt.Errorf("kill cgroup %s: its processes do not end", g.Path)
+}
+
+// removeTimeout is how long Remove waits for the last process to be reaped.
+const removeTimeout = 2 * time.Second
+
+// Remove removes it and closes Dir; processes must be gone. A group that is gone is no error.
+func (g *Group) Remove() error {
+	_ = g.Close() // O_PATH
+	if g.Path == "" {
+		return nil
+	}
+	wait := 200 * time.Microsecond
+	for waited := time.Duration(0); ; waited += wait {
+		err := removeTree(g.Path)
+		if err == nil || errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if !errors.Is(err, unix.EBUSY) || waited > removeTimeout {
+			return fmt.Errorf("remove cgroup: %w", err)
+		}
+		time.Sleep(wait)
+		wait = min(2*wait, 50*time.Millisecond)
+	}
+}
+
+// removeTree removes a group and, where it has any, the groups below.
+func removeTree(path string) error {
+	err := rmdir(path)
+	if err == nil || !errors.Is(err, unix.EBUSY) {
+		return err
+	}
+	entries, readErr := os.ReadDir(path)
+	if readErr != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			_ = removeTree(filepath.Join(path, e.Name())) // the error of path itself tells
+		}
+	}
+	return rmdir(path)
+}
+
+// rmdir is os.Remove without the attempt to unlink first.
+func rmdir(path string) error {
+	if err := unix.Rmdir(path); err != nil {
+		return &fs.PathError{Op: "rmdir", Path: path, Err: err}
+	}
+	return nil
+}
+
+func writeFile(path, data string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(data)
+	return errors.Join(err, f.Close())
+}

@@ -1,0 +1,121 @@
+package cgroup
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/deckhand-engine/deckhand/internal/need"
+)
+
+// testID is unique to this process, so that several runs do not meet.
+func testID(name string) string { return "test-" + name + "-" + strconv.Itoa(os.Getpid()) }
+
+func newGroup(t *testing.T, name string) *Group {
+	t.Helper()
+	need.Root(t)
+	g, err := New(testID(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.Path == "" {
+		t.Skip("no writable cgroup v2 tree")
+	}
+	t.Cleanup(func() { _ = g.Kill(); _ = g.Remove() })
+	return g
+}
+
+// startIn starts a sleeping process in the group.
+func startIn(t *testing.T, g *Group) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "sleep", "100")
+	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(g.Dir.Fd()), Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd
+}
+
+func TestKillAndRemove(t *testing.T) {
+	g := newGroup(t, "kill")
+	cmd := startIn(t, g)
+	procs, err := os.ReadFile(filepath.Join(g.Path, "cgroup.procs"))
+	if err != nil || string(procs) != strconv.Itoa(cmd.Process.Pid)+"\n" {
+		t.Fatalf("cgroup.procs is %q (%v), want %d", procs, err, cmd.Process.Pid)
+	}
+	if err := g.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		t.Fatalf("process ended with %v, want SIGKILL", err)
+	}
+	if err := g.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(g.Path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the group is still there: %v", err)
+	}
+	if err := g.Remove(); err != nil {
+		t.Errorf("removing it twice: %v", err)
+	}
+}
+
+// TestRemoveWaits removes a group whose process is dying.
+func TestRemoveWaits(t *testing.T) {
+	g := newGroup(t, "wait")
+	cmd := startIn(t, g)
+	done := make(chan error, 1)
+	go func() { done <- g.Remove() }()
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRemoveNested(t *testing.T) {
+	g := newGroup(t, "nested")
+	if err := os.MkdirAll(filepath.Join(g.Path, "a", "b"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Remove(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNewTakesOver(t *testing.T) {
+	g := newGroup(t, "again")
+	again, err := New(filepath.Base(g.Path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if again.Path != g.Path {
+		t.Errorf("%s, want %s", again.Path, g.Path)
+	}
+	found, err := Open(filepath.Base(g.Path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer found.Close()
+}
+
+func TestOpenMissing(t *testing.T) {
+	if _, err := Open(testID("missing")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%v, want fs.ErrNotExist", err)
+	}
+}
+
+func TestBadNames(t *testing.T) {
+	for _, id := range []string{"", ".", "..", "../x", "a/b", "a\x00b"} {
+		if _, err := New(id); err == nil {
+			t.Errorf("New(%q) succeeded", id)
+		}
+	}
+}
