@@ -16,6 +16,7 @@ build: ## both programs, into bin/
 	$(GO) build -trimpath -o bin/ ./cmd/deckhand ./cmd/deckhand-build
 
 test: deps unit race fuzz ## everything, strict: a test that cannot run fails
+	hack/reset-network
 
 deps:
 	hack/install-deps test
