@@ -8,8 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -209,7 +212,18 @@ func (c *Container) sandbox(ctx context.Context) (*Sandbox, error) {
 	if err := c.addFiles(s); err != nil {
 		return nil, err
 	}
-	return s, c.addVolumes(s)
+	if err := c.addVolumes(s); err != nil {
+		return nil, err
+	}
+	sortMounts(s.Options.Mounts)
+	return s, nil
+}
+
+// sortMounts puts a mount before those below it, as docker does; equals keep their order.
+func sortMounts(mounts []specs.Mount) {
+	slices.SortStableFunc(mounts, func(a, b specs.Mount) int {
+		return strings.Count(path.Clean(a.Destination), "/") - strings.Count(path.Clean(b.Destination), "/")
+	})
 }
 
 // makeUpper makes the upper and work directories. The upper's attributes become those of the container's

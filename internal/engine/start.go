@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/deckhand-engine/deckhand/internal/linux/cgroup"
@@ -64,6 +66,7 @@ func (e *Engine) assignIDs(id string, opts *oci.SpecOptions, r *Running) error {
 	if e.Rootless {
 		n, err := mappedIDs()
 		opts.HostIDBase, opts.IDCount = 0, n
+		opts.Mounts = withoutIDMap(opts.Mounts)
 		return err
 	}
 	ids, err := idrange.Acquire(id)
@@ -76,6 +79,15 @@ func (e *Engine) assignIDs(id string, opts *oci.SpecOptions, r *Running) error {
 	})
 	opts.HostIDBase, opts.IDCount = ids.HostBase, idrange.Size
 	return nil
+}
+
+// withoutIDMap takes the option off: in the user's namespace ids are the container's already.
+func withoutIDMap(mounts []specs.Mount) []specs.Mount {
+	out := slices.Clone(mounts)
+	for i := range out {
+		out[i].Options = slices.DeleteFunc(slices.Clone(out[i].Options), func(o string) bool { return o == "idmap" || o == "ridmap" })
+	}
+	return out
 }
 
 // mappedIDs is how many ids from 0 upwards this process's user namespace maps without a gap, at most 65536.
