@@ -3,9 +3,15 @@ package runtime
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"strconv"
+	"syscall"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/deckhand-engine/deckhand/internal/runtime/stage"
 )
 
 // ExecOptions describe a further process in a running container.
@@ -13,12 +19,157 @@ type ExecOptions struct {
 	Pid int // of the container's first process
 	// StartTicks of that process: it is refused if Pid has been reused. 0: not checked.
 	StartTicks uint64
-	Spec       *specs.Spec    // the container's config.json: namespaces, seccomp, capabilities
-	Process    *specs.Process // what to run
-	Stdio      Stdio
-	Cgroup     *os.File
-	Resolve    func(root *os.File, p *specs.Process) error // as StartOptions.Rootfs: finishes Process from the container's root
+	Spec       *specs.Spec    // the container's config.json: namespaces, seccomp
+	Process    *specs.Process // what to run; its capabilities are its own
+	Stdio      Stdio          // ignored with Process.Terminal
+	Cgroup     *os.File       // v2 directory of the container, or nil
+	// Resolve finishes Process from the container's root, as StartOptions.Rootfs does; may be nil.
+	Resolve func(root *os.File, p *specs.Process) error
 }
 
-// Exec starts it.
-func Exec(ctx context.Context, o ExecOptions) (*Process, error) { return nil, errors.ErrUnsupported }
+// Exec starts a process in a container. It works for the real root and for the ordinary user who
+// owns the container's outer user namespace. Errors are Start's; os.ErrProcessDone says that the
+// container has ended.
+func Exec(ctx context.Context, o ExecOptions) (*Process, error) {
+	target, err := openPid(o.Pid, o.StartTicks)
+	if err != nil {
+		return nil, err
+	}
+	defer closeFd(target)
+	spec := *o.Spec
+	spec.Process = o.Process
+	if err := checkSpec(&spec); err != nil {
+		return nil, err
+	}
+	if err := o.resolve(target); err != nil {
+		return nil, err
+	}
+	plan, err := processPlan(o.Process, spec.Linux)
+	if err != nil {
+		return nil, err
+	}
+	c, err := o.fork(target)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	stop := context.AfterFunc(ctx, c.kill)
+	defer stop()
+	if err := c.finishExec(plan, &o, &spec); err != nil {
+		c.abandon()
+		if ctx.Err() != nil {
+			err = fmt.Errorf("exec in container: %w", context.Cause(ctx))
+		}
+		return nil, err
+	}
+	return &Process{Pid: c.process.Pid, Console: c.takeConsole(), handle: c.process}, nil
+}
+
+func (c *starting) finishExec(plan *stage.Plan, o *ExecOptions, spec *specs.Spec) error {
+	if err := c.limit(o.Process); err != nil {
+		return err
+	}
+	if err := giveStdio(&o.Stdio, spec); err != nil {
+		return err
+	}
+	if err := c.send(plan, nil); err != nil {
+		return err
+	}
+	return c.awaitCommand()
+}
+
+// resolve calls Resolve with the container's root, opened through a pid that is made sure of.
+func (o *ExecOptions) resolve(target int) error {
+	if o.Resolve == nil {
+		return nil
+	}
+	path := "/proc/" + strconv.Itoa(o.Pid) + "/root"
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	root := os.NewFile(uintptr(fd), path)
+	defer func() { _ = root.Close() }() // O_PATH
+	if err := unix.PidfdSendSignal(target, 0, nil, 0); errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("exec in container: %w", os.ErrProcessDone)
+	}
+	return o.Resolve(root, o.Process)
+}
+
+// fork starts our program in the container; it waits for its plan.
+func (o *ExecOptions) fork(target int) (*starting, error) {
+	sealed, err := openSealed()
+	if err != nil {
+		return nil, err
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		sealed.close()
+		return nil, fmt.Errorf("make a socket pair: %w", err)
+	}
+	pid, err := o.join(target, sealed.fd, pair[1])
+	closeFd(pair[1])
+	if err != nil {
+		sealed.close()
+		closeFd(pair[0])
+		return nil, err
+	}
+	process, err := os.FindProcess(pid) // our child, not reaped: the pid is its own
+	if err != nil {
+		sealed.close()
+		closeFd(pair[0])
+		return nil, fmt.Errorf("find process %d: %w", pid, err)
+	}
+	return &starting{process: process, sock: pair[0], exe: sealed}, nil
+}
+
+// join arranges what the child of a raw fork needs, and forks it.
+func (o *ExecOptions) join(target, exe, sock int) (int, error) {
+	files, err := fillStdio(&o.Stdio, o.Process.Terminal)
+	if err != nil {
+		return 0, err
+	}
+	defer files.close()
+	j := &join{empty: new(byte), clone: cloneArgs{exitSignal: uint64(syscall.SIGCHLD)}, exe: uintptr(exe)}
+	var high []int
+	defer func() {
+		for _, fd := range high {
+			closeFd(fd)
+		}
+	}()
+	for i, fd := range []int{int(files.child[0].Fd()), int(files.child[1].Fd()), int(files.child[2].Fd()), sock, target} {
+		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, highFd)
+		if err != nil {
+			return 0, fmt.Errorf("duplicate a descriptor: %w", err)
+		}
+		high = append(high, dup)
+		if i < len(j.files) {
+			j.files[i] = uintptr(dup)
+		} else {
+			j.target = uintptr(dup)
+		}
+	}
+	if err := o.prepare(j); err != nil {
+		return 0, err
+	}
+	return j.run()
+}
+
+func (o *ExecOptions) prepare(j *join) error {
+	for _, n := range o.Spec.Linux.Namespaces {
+		j.namespaces |= cloneFlag(n.Type)
+	}
+	if o.Cgroup != nil {
+		j.clone.flags, j.clone.cgroup = unix.CLONE_INTO_CGROUP, uint64(o.Cgroup.Fd())
+	}
+	argv, err := syscall.SlicePtrFromStrings([]string{stage.ArgExec})
+	if err != nil {
+		return err
+	}
+	envv, err := syscall.SlicePtrFromStrings(childEnv)
+	if err != nil {
+		return err
+	}
+	j.argv, j.envv = &argv[0], &envv[0]
+	return nil
+}

@@ -16,6 +16,8 @@ import (
 	"syscall"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	_ "github.com/deckhand-engine/deckhand/internal/runtime/pid1" // a role of this program
 )
 
 // Stdio are the container's standard files; nil means /dev/null. Ignored with Spec.Process.Terminal.

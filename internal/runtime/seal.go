@@ -39,7 +39,11 @@ func openSealed() (*sealedExe, error) {
 // path names the view in a child that inherits our descriptors.
 func (s *sealedExe) path() string { return "/proc/self/fd/" + strconv.Itoa(s.fd) }
 
-func (s *sealedExe) close() { closeFd(s.fd) }
+func (s *sealedExe) close() {
+	if s.fd >= 0 {
+		closeFd(s.fd)
+	}
+}
 
 // overlayExe opens the executable in a read-only overlay of its directory. The second layer, which
 // overlayfs insists on, is a directory that is never above or below it.

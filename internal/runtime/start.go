@@ -43,15 +43,24 @@ func Start(ctx context.Context, o StartOptions) (*Process, error) {
 // starting is a child on its way to become a container's process.
 type starting struct {
 	process *os.Process
-	sock    int      // our end
+	sock    int // our end
+	exe     *sealedExe
 	console *os.File // the pty master, once the child has sent it
 }
 
 func (c *starting) close() {
 	closeFd(c.sock)
+	c.exe.close()
 	if c.console != nil {
 		_ = c.console.Close() // a terminal nobody uses
 	}
+}
+
+// takeExe hands the sealed program over to be sent.
+func (c *starting) takeExe() *os.File {
+	f := os.NewFile(uintptr(c.exe.fd), "deckhand")
+	c.exe.fd = -1
+	return f
 }
 
 func (c *starting) takeConsole() *os.File {
@@ -88,10 +97,13 @@ func (c *starting) setUp(ctx context.Context, o *StartOptions) error {
 	if err != nil {
 		return err
 	}
-	plan.Init = o.Init
 	plan.WaitNetwork = o.Network != nil && plan.NewNetwork
 	if err := p.mounts(plan); err != nil {
 		return err
+	}
+	if o.Init {
+		plan.Init, plan.InitFd = true, len(p.files)
+		p.files = append(p.files, c.takeExe())
 	}
 	if err := c.limit(o.Spec.Process); err != nil {
 		return err
@@ -202,7 +214,14 @@ func cloneChild(o *StartOptions) (*starting, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer sealed.close()
+	c, err := cloneSealed(o, sealed)
+	if err != nil {
+		sealed.close()
+	}
+	return c, err
+}
+
+func cloneSealed(o *StartOptions, sealed *sealedExe) (*starting, error) {
 	files, err := openStdio(o)
 	if err != nil {
 		return nil, err
@@ -220,7 +239,7 @@ func cloneChild(o *StartOptions) (*starting, error) {
 		closeFd(pair[0])
 		return nil, fmt.Errorf("clone the container's first process: %w", err)
 	}
-	return &starting{process: process, sock: pair[0]}, nil
+	return &starting{process: process, sock: pair[0], exe: sealed}, nil
 }
 
 // childEnv keeps Go's runtime in the child from starting what a few milliseconds do not need.

@@ -169,6 +169,12 @@ func CloseRangeCloexec(first int) error {
 	return errno(e)
 }
 
+// ClearCloseOnExec has fd survive execve.
+func ClearCloseOnExec(fd int) error {
+	_, _, e := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_SETFD, 0)
+	return errno(e)
+}
+
 // Access checks path with the effective ids (faccessat2(2)); mode 1 is execute.
 func Access(path string, mode uint32) error {
 	p, err := syscall.BytePtrFromString(path)

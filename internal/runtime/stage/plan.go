@@ -22,6 +22,7 @@ type Plan struct {
 	Terminal            bool
 	Rows, Columns       uint16
 	Init                bool // run the command below a small pid 1
+	InitFd              int  // which descriptor is our program, for Init
 	UID, GID            uint32
 	Groups              []uint32
 	SkipSetgroups       bool
@@ -91,6 +92,7 @@ func (p *Plan) fields(c *codec) {
 	list(c, &p.Mounts, (*codec).mount)
 	list(c, &p.Sysctl, (*codec).pair)
 	list(c, &p.Groups, number[uint32])
+	number(c, &p.InitFd)
 	number(c, &p.RootPropagation)
 	number(c, &p.Rows)
 	number(c, &p.Columns)

@@ -20,7 +20,7 @@ import (
 const (
 	ArgStart = "deckhand-start" // set up a new container
 	ArgExec  = "deckhand-exec"  // a further process in a running container
-	ArgInit  = "deckhand-init"  // pid 1 that runs the command as its child
+	ArgInit  = "deckhand-init"  // package pid1
 )
 
 // processArgs is os.Args without package os.
@@ -40,8 +40,6 @@ func init() {
 	case ArgExec:
 		runtime.LockOSThread()
 		run(execSteps)
-	case ArgInit:
-		runInit(args)
 	}
 }
 
