@@ -59,15 +59,21 @@ func (c config) ensureBase(ctx context.Context, r *ruleset, log *slog.Logger) (*
 
 // currentBase returns nil unless everything is in place.
 func (c config) currentBase(r *ruleset) *base {
+	b := c.readBase()
+	if b == nil || !linkUp(c.bridge, b.Index) || !forwarding() || !r.present() {
+		return nil
+	}
+	return b
+}
+
+// readBase returns nil where there is none of this version.
+func (c config) readBase() *base {
 	data, err := os.ReadFile(c.basePath())
 	if err != nil {
 		return nil
 	}
 	b := &base{}
-	if json.Unmarshal(data, b) != nil || b.Version != baseVersion || !b.Subnet.IsValid() {
-		return nil
-	}
-	if !linkUp(c.bridge, b.Index) || !forwarding() || !r.present() {
+	if json.Unmarshal(data, b) != nil || b.Version != baseVersion || !b.Subnet.IsValid() || !b.Subnet.Addr().Is4() {
 		return nil
 	}
 	return b
@@ -103,24 +109,38 @@ func (c config) makeBase(r *ruleset) (*base, error) {
 	if err := os.WriteFile(forwardingPath, []byte("1"), 0o600); err != nil && !forwarding() {
 		return nil, fmt.Errorf("turn IP forwarding on: %w", err)
 	}
-	living, dead, err := c.leases()
+	published, err := c.published(subnet)
 	if err != nil {
 		return nil, err
-	}
-	for _, l := range dead {
-		_ = l.drop() // if it stays, Sweep finds it
-	}
-	var published []element
-	for _, h := range living {
-		if subnet.Contains(h.addr) {
-			published = append(published, elements(h.record.Ports, h.addr)...)
-		}
 	}
 	if err := r.create(subnet, published); err != nil {
 		return nil, err
 	}
 	b := &base{Version: baseVersion, Index: link.Attrs().Index, Subnet: subnet, MTU: link.Attrs().MTU}
 	return b, c.writeBase(b)
+}
+
+// published are the elements of the living containers. What the dead left is forgotten.
+func (c config) published(subnet netip.Prefix) ([]element, error) {
+	a, err := c.openAddresses(subnet)
+	if err != nil {
+		return nil, err
+	}
+	defer a.close()
+	living, dead, err := a.list()
+	if err != nil {
+		return nil, err
+	}
+	for _, addr := range dead {
+		if err := a.forget(addr); err != nil {
+			return nil, err
+		}
+	}
+	var es []element
+	for _, h := range living {
+		es = append(es, elements(h.record.Ports, h.addr)...)
+	}
+	return es, nil
 }
 
 func (c config) writeBase(b *base) error {
@@ -213,8 +233,8 @@ func (c config) bridgeAddress(link netlink.Link) (netip.Prefix, error) {
 	}
 	for _, a := range addrs {
 		subnet := prefix(a.IPNet)
-		if nth(subnet, 1) != subnet.Addr() {
-			return netip.Prefix{}, fmt.Errorf("bridge %s has address %s, and not the first of its network", c.bridge, subnet)
+		if subnet.Bits() > 30 || nth(subnet, 1) != subnet.Addr() {
+			return netip.Prefix{}, fmt.Errorf("bridge %s has address %s, not the first of a network of at least /30", c.bridge, subnet)
 		}
 		return subnet.Masked(), nil
 	}

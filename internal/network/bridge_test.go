@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -192,8 +193,8 @@ func TestHostPorts(t *testing.T) {
 			}
 		})
 	}
-	if n := len(m.leaseFiles(t)); n != 2 {
-		t.Errorf("%d addresses are held after failures, want 2", n)
+	if living, dead := m.leased(t); len(living) != 2 || len(dead) != 0 {
+		t.Errorf("after failures these are held: %v %v", living, dead)
 	}
 	for _, network := range []string{"tcp4", "tcp"} {
 		if l, err := net.Listen(network, ":8080"); err == nil {
@@ -227,8 +228,8 @@ func TestRelease(t *testing.T) {
 	if got := m.elements(t); len(got) != 0 {
 		t.Errorf("left: %v", got)
 	}
-	if left := m.leaseFiles(t); len(left) != 0 {
-		t.Errorf("left: %v", left)
+	if living, dead := m.leased(t); len(living)+len(dead) != 0 {
+		t.Errorf("left: %v %v", living, dead)
 	}
 	// UDP: the same client socket reaches the port's next owner.
 	client, err := net.Dial("udp4", machineIP+":5353")
@@ -244,15 +245,23 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-func (m *machine) leaseFiles(t *testing.T) []string {
+// leased lists the addresses in use, and checks that no others have a record.
+func (m *machine) leased(t *testing.T) (living []held, dead []netip.Addr) {
 	t.Helper()
-	entries, err := os.ReadDir(m.cfg.leaseDir())
+	a, err := m.cfg.openAddresses(m.cfg.readBase().Subnet)
 	check(t, err)
-	var names []string
+	defer a.close()
+	living, dead, err = a.list()
+	check(t, err)
+	entries, err := os.ReadDir(m.cfg.dir)
+	check(t, err)
 	for _, e := range entries {
-		names = append(names, e.Name())
+		if addr, ok := strings.CutPrefix(e.Name(), "ports-"); ok && !slices.ContainsFunc(living, func(h held) bool { return h.addr.String() == addr }) &&
+			!slices.Contains(dead, netip.MustParseAddr(addr)) {
+			t.Errorf("record of nobody's: %s", e.Name())
+		}
 	}
-	return names
+	return living, dead
 }
 
 func TestFlushedRuleset(t *testing.T) {
@@ -362,8 +371,8 @@ func TestKilledHolder(t *testing.T) {
 		if got := m.elements(t); len(got) != 1 || got[0].port != 8000 {
 			t.Errorf("left: %v", got)
 		}
-		if left := m.leaseFiles(t); len(left) != 1 || left[0] != living.Address().String() {
-			t.Errorf("left: %v", left)
+		if left, dead := m.leased(t); len(left) != 1 || left[0].addr != living.Address() || len(dead) != 0 {
+			t.Errorf("left: %v %v", left, dead)
 		}
 	})
 	t.Run("same port", func(t *testing.T) {
@@ -381,21 +390,24 @@ func TestKilledHolder(t *testing.T) {
 	})
 	t.Run("same address", func(t *testing.T) {
 		kill()
-		for _, name := range m.leaseFiles(t) {
-			if name == living.Address().String() {
-				continue
-			}
-			l, err := m.cfg.tryAddress(netip.MustParseAddr(name))
-			check(t, err)
-			if !l.stale {
-				t.Error("a dead process's address is not stale")
-			}
-			r, err := openRuleset(m.cfg)
-			check(t, err)
-			defer r.close()
-			check(t, m.cfg.purge(r, l.addr))
-			check(t, l.drop())
+		_, dead := m.leased(t)
+		if len(dead) != 1 {
+			t.Fatalf("dead: %v", dead)
 		}
+		a, err := m.cfg.openAddresses(m.cfg.readBase().Subnet)
+		check(t, err)
+		_, err = a.tryLock(a.number(dead[0]))
+		check(t, err)
+		l, err := a.claim(a.number(dead[0]))
+		check(t, err)
+		if !l.stale {
+			t.Error("a dead process's address is not stale")
+		}
+		r, err := openRuleset(m.cfg)
+		check(t, err)
+		defer r.close()
+		check(t, l.purge(r, l.addr))
+		check(t, l.drop())
 		if got := len(m.elements(t)); got != 1 {
 			t.Errorf("%d elements, want 1", got)
 		}

@@ -117,7 +117,7 @@ func TestParallel(t *testing.T) {
 	if got := m.elements(t); len(got) != 0 {
 		t.Errorf("left: %v", got)
 	}
-	if left := m.leaseFiles(t); len(left) != 0 {
-		t.Errorf("left: %v", left)
+	if living, dead := m.leased(t); len(living)+len(dead) != 0 {
+		t.Errorf("left: %v %v", living, dead)
 	}
 }

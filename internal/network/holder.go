@@ -25,12 +25,18 @@ func (c config) explainPort(err error) error {
 }
 
 func (c config) holdingContainer(p Port) string {
-	living, dead, err := c.leases()
+	b := c.readBase()
+	if b == nil {
+		return ""
+	}
+	a, err := c.openAddresses(b.Subnet)
 	if err != nil {
 		return ""
 	}
-	for _, l := range dead {
-		_ = l.file.Close() // only unlocks: Sweep removes it
+	defer a.close() // the dead are left to Sweep
+	living, _, err := a.list()
+	if err != nil {
+		return ""
 	}
 	for _, h := range living {
 		for _, q := range h.record.Ports {

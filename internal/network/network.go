@@ -139,7 +139,7 @@ func (n *Network) openBridge(ctx context.Context) error {
 		return err
 	}
 	if n.lease.stale {
-		if err := n.cfg.purge(n.rules); err != nil {
+		if err := n.lease.purge(n.rules, n.lease.addr); err != nil {
 			return err
 		}
 	}
@@ -199,7 +199,17 @@ func (n *Network) Release(ctx context.Context) error {
 		err = errors.Join(err, n.lease.drop())
 	}
 	if n.rules != nil {
-		err = errors.Join(err, n.rules.close())
+		err = errors.Join(err, n.closeRules())
 	}
 	return err
+}
+
+// closeRules closes in the background after elements were removed: the kernel then lets the closing wait
+// for an RCU grace period, some 10 ms in which the caller has other things to do.
+func (n *Network) closeRules() error {
+	if !n.publish {
+		return n.rules.close()
+	}
+	go func() { _ = n.rules.close() }() // nothing is buffered
+	return nil
 }

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -73,55 +73,47 @@ func (c config) unpublish(r *ruleset, es []element) error {
 	return removeIf(r, func(e element) bool { return ours[e] })
 }
 
-// removeIf removes the elements that match, under the lock. A missing table is fine.
+// removeIf removes the elements that match, under the lock. A missing table is fine. A container that
+// ends meanwhile removes its own elements without the lock; then it is tried again.
 func removeIf(r *ruleset, match func(element) bool) error {
-	all, err := r.list()
-	if err != nil {
-		if !r.present() {
+	const tries = 20
+	for try := 1; ; try++ {
+		all, err := r.list()
+		if err != nil {
+			if !r.present() {
+				return nil
+			}
+			return err
+		}
+		gone := slices.DeleteFunc(all, func(e element) bool { return !match(e) })
+		if len(gone) == 0 {
 			return nil
 		}
-		return err
-	}
-	var gone []element
-	for _, e := range all {
-		if match(e) {
-			gone = append(gone, e)
+		if err = r.unpublish(gone); !errors.Is(err, unix.ENOENT) || try == tries {
+			return err
 		}
 	}
-	if len(gone) == 0 {
-		return nil
-	}
-	return r.unpublish(gone)
 }
 
-// purge removes every element whose container is dead; the given addresses count as dead.
-func (c config) purge(r *ruleset, dead ...netip.Addr) error {
-	unlock, err := c.lock()
+// purge removes every element whose container is dead. The given addresses, which the caller has
+// locked through a, count as dead.
+func (a *addresses) purge(r *ruleset, dead ...netip.Addr) error {
+	unlock, err := a.cfg.lock()
 	if err != nil {
 		return err
 	}
 	defer unlock()
 	alive := make(map[netip.Addr]bool)
-	for _, a := range dead {
-		alive[a] = false
+	for _, addr := range dead {
+		alive[addr] = false
 	}
 	return removeIf(r, func(e element) bool {
-		a := e.to.Addr()
-		if _, known := alive[a]; !known {
-			alive[a] = c.alive(a)
+		addr := e.to.Addr()
+		if _, known := alive[addr]; !known {
+			alive[addr] = a.alive(addr)
 		}
-		return !alive[a]
+		return !alive[addr]
 	})
-}
-
-// alive reports whether a process holds the address.
-func (c config) alive(a netip.Addr) bool {
-	f, err := os.Open(filepath.Join(c.leaseDir(), a.String()))
-	if err != nil {
-		return false
-	}
-	defer func() { _ = f.Close() }() // nothing was written
-	return errors.Is(flock(f, unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
 }
 
 // Sweep clears what dead processes left; cheap when there is nothing.
@@ -131,15 +123,19 @@ func (c config) sweep(ctx context.Context) error {
 	if err := c.sweepPasta(); err != nil {
 		return err
 	}
-	_, dead, err := c.leases()
+	b := c.readBase()
+	if b == nil || os.Geteuid() != 0 {
+		return nil
+	}
+	a, err := c.openAddresses(b.Subnet)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	_, dead, err := a.list()
 	if err != nil || len(dead) == 0 {
 		return err
 	}
-	defer func() {
-		for _, l := range dead {
-			_ = l.file.Close() // where it was not dropped: unlocks
-		}
-	}()
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("sweep networks: %w", err)
 	}
@@ -148,15 +144,11 @@ func (c config) sweep(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = r.close() }() // nothing is buffered
-	addrs := make([]netip.Addr, len(dead))
-	for i, l := range dead {
-		addrs[i] = l.addr
-	}
-	if err := c.purge(r, addrs...); err != nil {
+	if err := a.purge(r, dead...); err != nil {
 		return fmt.Errorf("sweep networks: %w", err)
 	}
-	for _, l := range dead {
-		if err := l.drop(); err != nil {
+	for _, addr := range dead {
+		if err := a.forget(addr); err != nil {
 			return err
 		}
 	}

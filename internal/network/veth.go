@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -43,7 +44,11 @@ func (n *Network) plug(netns *os.File) error {
 	if err := inside.configure(netip.PrefixFrom(n.lease.addr, n.base.Subnet.Bits()), n.base.gateway()); err != nil {
 		return err
 	}
-	return hairpin(name)
+	link, err := awaitLink(name, n.base.Index)
+	if err != nil {
+		return err
+	}
+	return hairpin(link)
 }
 
 // addVeth makes the pair in one message: our end is a port of the bridge, the other one is eth0 in the
@@ -84,19 +89,39 @@ func vethName() string {
 	return "dh" + hex.EncodeToString(b[:])
 }
 
+// awaitLink returns when the pair and the bridge pass packets. A link whose other end came up is made
+// active by a worker of the kernel's; until then it drops what it is to send, and the container's first
+// packet would be repeated a second later. Since Linux 6.8 the question alone brings that about; before,
+// it is asked again until the answer is yes.
+func awaitLink(name string, bridge int) (netlink.Link, error) {
+	link, err := netlink.LinkByName(name)
+	for try := 0; err == nil && link.Attrs().OperState != netlink.OperUp && try < linkTries; try++ {
+		time.Sleep(linkPause)
+		link, err = netlink.LinkByName(name)
+	}
+	if err == nil {
+		_, err = netlink.LinkByIndex(bridge) // up already, unless this is its only port
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find %s: %w", name, err)
+	}
+	return link, nil
+}
+
+const (
+	linkTries = 40
+	linkPause = 250 * time.Microsecond
+)
+
 // hairpin lets a container reach its own published port where the kernel filters bridged packets
 // (br_netfilter): they are then turned round inside the bridge.
-func hairpin(name string) error {
+func hairpin(link netlink.Link) error {
 	data, err := os.ReadFile("/proc/sys/net/bridge/bridge-nf-call-iptables")
 	if err != nil || strings.TrimSpace(string(data)) == "0" {
 		return nil //nolint:nilerr // the file is missing where br_netfilter is
 	}
-	link, err := netlink.LinkByName(name)
-	if err != nil {
-		return fmt.Errorf("find %s: %w", name, err)
-	}
 	if err := netlink.LinkSetHairpin(link, true); err != nil {
-		return fmt.Errorf("set %s to hairpin mode: %w", name, err)
+		return fmt.Errorf("set %s to hairpin mode: %w", link.Attrs().Name, err)
 	}
 	return nil
 }
