@@ -1,0 +1,3 @@
+package rootless
+
+const machine = 183 // EM_AARCH64
