@@ -20,7 +20,6 @@ import (
 
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	dockerfile "github.com/moby/buildkit/frontend/dockerfile/builder"
-	"github.com/opencontainers/go-digest"
 
 	"github.com/deckhand-engine/deckhand/internal/engine"
 	"github.com/deckhand-engine/deckhand/internal/store"
@@ -164,6 +163,3 @@ func frontendOpts(o Options) map[string]string {
 	maps.Copy(opts, namedContextOpts(o.Named))
 	return opts
 }
-
-// imageID is the id as docker build -q prints it.
-func imageID(img *store.Image) digest.Digest { return img.ID }

@@ -32,6 +32,8 @@ type gateway struct {
 	opts map[string]string
 	now  func() time.Time
 
+	showOnce sync.Once
+
 	mu         sync.Mutex
 	dockerfile []byte
 	warnings   []Warning
@@ -235,6 +237,9 @@ func dockerfileName(o Options) string {
 func (g *gateway) readDockerfile(q client.ReadRequest) ([]byte, error) {
 	o := g.s.opts
 	name := path.Clean(q.Filename)
+	g.showOnce.Do(func() {
+		g.s.b.Progress.Start("[internal] load build definition from " + dockerfileName(o)).Done(nil)
+	})
 	if o.DockerfileData != nil {
 		if name != dockerfileName(o) {
 			return nil, fmt.Errorf("open %s: %w", name, fs.ErrNotExist)

@@ -44,6 +44,7 @@ func (s *solver) export(ctx context.Context, o Options, rawConfig []byte, out so
 func completeHistory(cfg *dockerspec.DockerOCIImage, layers []string, created map[string]createdAt) {
 	cfg.RootFS = v1.RootFS{Type: "layers"} // the store fills in the diff ids of our layers
 	h := slices.Clone(cfg.History)
+	news := slices.IndexFunc(h, func(e v1.History) bool { return e.Created == nil })
 	with := 0
 	for i := range h {
 		if h[i].EmptyLayer {
@@ -65,7 +66,9 @@ func completeHistory(cfg *dockerspec.DockerOCIImage, layers []string, created ma
 		}
 		h = append(h, e)
 	}
-	dateHistory(h)
+	if news >= 0 {
+		dateHistory(h, news)
+	}
 	cfg.History = h
 	cfg.Created = nil
 	for i := range h {
@@ -75,24 +78,16 @@ func completeHistory(cfg *dockerspec.DockerOCIImage, layers []string, created ma
 	}
 }
 
-// dateHistory gives an entry without a time, such as ENV, that of the layer below it; entries before the first
-// new layer get that layer's, not the base image's.
-func dateHistory(h []v1.History) {
-	first := slices.IndexFunc(h, func(e v1.History) bool { return e.Created == nil })
-	if first < 0 {
-		return
-	}
+// dateHistory gives an entry without a time, such as ENV, that of the layer below it. The entries from news on are
+// new: those before the first new layer get that layer's time, not the base image's.
+func dateHistory(h []v1.History, news int) {
 	var last *time.Time
-	for _, e := range h[first:] {
-		if e.Created != nil {
-			last = e.Created
-			break
-		}
+	if i := slices.IndexFunc(h[news:], func(e v1.History) bool { return e.Created != nil }); i >= 0 {
+		last = h[news+i].Created
+	} else if news > 0 {
+		last = h[news-1].Created
 	}
-	if last == nil && first > 0 {
-		last = h[first-1].Created
-	}
-	for i := first; i < len(h); i++ {
+	for i := news; i < len(h); i++ {
 		if h[i].Created == nil {
 			h[i].Created = last
 		}

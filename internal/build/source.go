@@ -17,6 +17,7 @@ import (
 
 	"github.com/deckhand-engine/deckhand/internal/store"
 	"github.com/deckhand-engine/deckhand/ref"
+	"github.com/deckhand-engine/deckhand/registry"
 )
 
 // The front end's names of the two directories it reads from.
@@ -115,7 +116,10 @@ func (s *solver) source(ctx context.Context, v *vertex, src *pb.SourceOp) (*outc
 	scheme, rest, _ := strings.Cut(src.Identifier, "://")
 	switch scheme {
 	case "local":
-		return s.localSource(rest, src.Attrs)
+		p := s.b.Progress.Start(cmpOr(v.name, "[internal] load "+rest))
+		out, err := s.localSource(rest, src.Attrs)
+		p.Done(err)
+		return out, err
 	case "docker-image":
 		return s.imageSource(ctx, v, rest)
 	case "http", "https":
@@ -237,7 +241,12 @@ func (s *solver) loadImage(ctx context.Context, name string, step Step) (*store.
 		if canceled(err) {
 			return nil, err
 		}
-		return nil, withHint(err, imageHints(r, s.opts.Pull)...)
+		hints := imageHints(r, s.opts.Pull)
+		var re *registry.Error
+		if errors.As(err, &re) && re.Hint != "" {
+			hints = append([]string{re.Hint}, hints...)
+		}
+		return nil, withHint(err, hints...)
 	}
 	return img, nil
 }

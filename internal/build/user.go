@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
@@ -127,15 +126,12 @@ func rootCause(dockerfile []byte, o Options) (why, fix string) {
 	return why, fixIn(stages[target])
 }
 
-// findStage is the index of the stage called name, by name or number.
+// findStage is the index of the last stage called name.
 func findStage(stages []instructions.Stage, name string, otherwise int) int {
 	for i := len(stages) - 1; i >= 0; i-- {
 		if name != "" && strings.EqualFold(stages[i].Name, name) {
 			return i
 		}
-	}
-	if n, err := strconv.Atoi(name); err == nil && n >= 0 && n < len(stages) {
-		return n
 	}
 	return otherwise
 }

@@ -1,0 +1,94 @@
+package build
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/moby/buildkit/client/llb/sourceresolver"
+	dockerfile "github.com/moby/buildkit/frontend/dockerfile/builder"
+	"github.com/opencontainers/go-digest"
+)
+
+// fakeClient answers for images with one config; everything else is ours.
+type fakeClient struct{ *gateway }
+
+// ResolveImageConfig knows every image.
+func (fakeClient) ResolveImageConfig(_ context.Context, name string, _ sourceresolver.Opt) (string, digest.Digest, []byte, error) {
+	cfg := []byte(`{"architecture":"amd64","os":"linux","config":{"Env":["PATH=/bin"],"OnBuild":["RUN onbuild"]},` +
+		`"rootfs":{"type":"layers","diff_ids":["` + digest.FromString("x").String() + `"]}}`)
+	return name, digest.FromBytes(cfg), cfg, nil
+}
+
+type quietProgress struct{}
+
+// Start shows nothing.
+func (quietProgress) Start(string) Step { return noStep{} }
+
+// FuzzDockerfile sends random Dockerfiles through the front end, our client and the graph, keys included, and
+// never runs anything: whatever they are, they give a graph or an error.
+func FuzzDockerfile(f *testing.F) {
+	for _, s := range []string{
+		"FROM scratch\nCOPY a /b\n",
+		"FROM x AS y\nRUN --mount=type=cache,target=/c,uid=1 --mount=type=bind,target=/b,rw true\nFROM y\nCOPY --link --from=y --chown=u:g --chmod=u+x --exclude=*.o a* /b/\n",
+		"ARG V=1\nFROM x:${V}\nCOPY <<E /f\nhi\nE\nRUN <<E\n#!/bin/sh\ntrue\nE\nWORKDIR r\nUSER a:b\nADD --chown=1 t.tar /\nHEALTHCHECK CMD true\nSHELL [\"a\"]\n",
+		"FROM x\nCOPY --parents a/./b/*.c /d\nONBUILD RUN x\nRUN --mount=type=secret,id=s --mount=type=ssh --network=none --security=insecure y\nADD http://h/x /\nADD git@h:x.git /\n",
+	} {
+		f.Add([]byte(s))
+	}
+	dir := f.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a"), []byte("x"), 0o600); err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) == 0 {
+			return
+		}
+		o := Options{DockerfileData: data}
+		s := &solver{
+			b:    &Builder{Progress: quietProgress{}, Log: slog.New(slog.DiscardHandler), Now: time.Now},
+			opts: o, locals: map[string]string{localContext: dir}, files: map[string]*digestFile{},
+			stage: &stage{dir: dir},
+		}
+		g := &gateway{s: s, opts: frontendOpts(o), now: time.Now}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		res, err := dockerfile.Build(ctx, fakeClient{g})
+		if err != nil {
+			_ = s.explain(ctx, err, o)
+			return
+		}
+		r, ok := res.Ref.(*reference)
+		if !ok {
+			return
+		}
+		v, _, err := s.graph.load(r.def)
+		if err != nil {
+			t.Fatalf("the front end made a graph we do not read: %v", err)
+		}
+		visit(t, v, map[*vertex]bool{})
+		_, _ = rootCause(data, o)
+	})
+}
+
+// visit makes the key of everything below v.
+func visit(t *testing.T, v *vertex, seen map[*vertex]bool) {
+	t.Helper()
+	if v == nil || seen[v] {
+		return
+	}
+	seen[v] = true
+	for _, in := range v.inputs {
+		visit(t, in, seen)
+	}
+	_ = selectors(v.op)
+	if e := v.op.GetExec(); e != nil {
+		_ = checkExec(e)
+	}
+	if _, err := opKey(v.op, make([]string, len(v.inputs))); err != nil {
+		t.Fatal(err)
+	}
+}
