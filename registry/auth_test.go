@@ -35,8 +35,8 @@ func login(t *testing.T, content string) string {
 	return dir
 }
 
-func basicAuth(user, password string) string {
-	return base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+func basicAuth(password string) string {
+	return base64.StdEncoding.EncodeToString([]byte("ann:" + password))
 }
 
 // guarded asks for basic authentication.
@@ -62,12 +62,12 @@ func TestBasicAuth(t *testing.T) {
 		wantError(t, err, registry.ErrDenied, "pull access denied")
 	})
 	t.Run("wrong password", func(t *testing.T) {
-		login(t, `{"auths":{"`+srv.host+`":{"auth":"`+basicAuth("ann", "wrong")+`"}}}`)
+		login(t, `{"auths":{"`+srv.host+`":{"auth":"`+basicAuth("wrong")+`"}}}`)
 		_, err := client().Pull(t.Context(), srv.ref("app"), newStore(t), nil)
 		wantError(t, err, registry.ErrDenied, "pull access denied")
 	})
 	t.Run("config.json", func(t *testing.T) {
-		login(t, `{"auths":{"`+srv.host+`":{"auth":"`+basicAuth("ann", "secret")+`"}}}`)
+		login(t, `{"auths":{"`+srv.host+`":{"auth":"`+basicAuth("secret")+`"}}}`)
 		if _, err := client().Pull(t.Context(), srv.ref("app"), newStore(t), nil); err != nil {
 			t.Error(err)
 		}
@@ -76,7 +76,7 @@ func TestBasicAuth(t *testing.T) {
 		dir := login(t, `{"credHelpers":{"`+srv.host+`":"deckhandtest"}}`)
 		helper := "#!/bin/sh\nread host\n[ \"$host\" = " + srv.host + " ] || exit 1\n" +
 			`echo '{"ServerURL":"'$host'","Username":"ann","Secret":"secret"}'` + "\n"
-		if err := os.WriteFile(filepath.Join(dir, "docker-credential-deckhandtest"), []byte(helper), 0o700); err != nil { //nolint:gosec // a program has to be executable
+		if err := os.WriteFile(filepath.Join(dir, "docker-credential-deckhandtest"), []byte(helper), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
@@ -95,7 +95,7 @@ func TestBasicAuth(t *testing.T) {
 
 func TestBearerAuth(t *testing.T) {
 	srv, s := newServer(t), newStore(t)
-	img := imported(t, s, "a", 1000)
+	img := imported(t, s, 1000)
 	srv.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.URL.Path == "/token" {
 			u, p, _ := r.BasicAuth()
@@ -113,11 +113,11 @@ func TestBearerAuth(t *testing.T) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return true
 	})
-	login(t, `{"auths":{"`+srv.host+`":{"auth":"`+basicAuth("ann", "secret")+`"}}}`)
+	login(t, `{"auths":{"`+srv.host+`":{"auth":"`+basicAuth("secret")+`"}}}`)
 	if _, err := client().Push(t.Context(), srv.ref("app"), img.Target, s, nil); err != nil {
 		t.Error(err)
 	}
-	login(t, `{"auths":{"`+srv.host+`":{"auth":"`+basicAuth("ann", "wrong")+`"}}}`)
+	login(t, `{"auths":{"`+srv.host+`":{"auth":"`+basicAuth("wrong")+`"}}}`)
 	_, err := client().Push(t.Context(), srv.ref("app"), img.Target, s, nil)
 	wantError(t, err, registry.ErrDenied, "push access denied")
 }
@@ -219,7 +219,7 @@ func TestDockerRegistry(t *testing.T) {
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	t.Setenv("HOME", t.TempDir())
 	host, s := dockerRegistry(t), newStore(t)
-	img := imported(t, s, "a", 3_000_000)
+	img := imported(t, s, 3_000_000)
 	first := ref.Reference{Registry: host, Repository: "library/base", Tag: "v1"}
 	if _, err := client().Pull(t.Context(), first, s, nil); err == nil {
 		t.Fatal("pulled what is not there")

@@ -34,15 +34,15 @@ type download struct {
 
 func (s *session) download(ctx context.Context, d v1.Descriptor, p Progress) (*download, error) {
 	dl := &download{ctx: ctx, s: s, desc: d, prog: p}
-	if err := dl.connect(); err != nil {
+	if err := dl.connect(ctx); err != nil {
 		return nil, err
 	}
 	return dl, nil
 }
 
 // connect asks for the blob from offset on.
-func (d *download) connect() error {
-	ctx, cancel := context.WithCancelCause(d.ctx)
+func (d *download) connect(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.s.url("blobs", d.desc.Digest.String()), nil)
 	if err != nil {
 		cancel(nil)
@@ -51,7 +51,7 @@ func (d *download) connect() error {
 	if d.offset > 0 {
 		req.Header.Set("Range", "bytes="+strconv.FormatInt(d.offset, 10)+"-")
 	}
-	resp, err := d.s.client.Do(req) //nolint:bodyclose // closed by download.Close
+	resp, err := d.s.client.Do(req)
 	if err != nil {
 		cancel(nil)
 		return fmt.Errorf("get blob: %w", err)
@@ -138,7 +138,7 @@ func (d *download) resume(cause error) error {
 	if err := sleep(d.ctx, pause); err != nil {
 		return err
 	}
-	return d.connect()
+	return d.connect(d.ctx)
 }
 
 func (d *download) release() {

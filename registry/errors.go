@@ -54,8 +54,7 @@ func explain(err error, verb string, r ref.Reference) error {
 	if err == nil || errors.As(err, &done) || errors.Is(err, context.Canceled) {
 		return err
 	}
-	var te *transport.Error
-	if errors.As(err, &te) {
+	if te, ok := errors.AsType[*transport.Error](err); ok {
 		return explainStatus(te, verb, r)
 	}
 	if e := explainNetwork(err, r); e != nil {

@@ -47,18 +47,30 @@ func parseDocument(raw []byte, contentType string) (*document, error) {
 	}
 	contentType, _, _ = strings.Cut(contentType, ";")
 	contentType = strings.TrimSpace(contentType)
-	if contentType == dockerSchema1 || contentType == dockerSchema1s || d.SchemaVersion == 1 || d.FSLayers != nil {
+	if d.isSchema1(contentType) {
 		d.MediaType = dockerSchema1
 		return &d, nil
 	}
+	if err := d.settleType(contentType); err != nil {
+		return nil, err
+	}
+	return &d, nil
+}
+
+func (d *document) isSchema1(contentType string) bool {
+	return contentType == dockerSchema1 || contentType == dockerSchema1s || d.SchemaVersion == 1 || d.FSLayers != nil
+}
+
+// settleType makes the media type certain, from the document, the registry's word and the content.
+func (d *document) settleType(contentType string) error {
 	if d.MediaType == "" {
 		d.MediaType = contentType
 	}
 	if isManifestType(contentType) && d.MediaType != contentType {
-		return nil, fmt.Errorf("parse manifest: it says it is %q, the registry says %q", d.MediaType, contentType)
+		return fmt.Errorf("parse manifest: it says it is %q, the registry says %q", d.MediaType, contentType)
 	}
 	if len(d.Manifests) > 0 && (len(d.Layers) > 0 || d.Config.Digest != "") {
-		return nil, fmt.Errorf("parse manifest: it is an index and an image at once")
+		return fmt.Errorf("parse manifest: it is an index and an image at once")
 	}
 	if !isManifestType(d.MediaType) {
 		d.MediaType = v1.MediaTypeImageManifest
@@ -67,9 +79,9 @@ func parseDocument(raw []byte, contentType string) (*document, error) {
 		}
 	}
 	if d.isIndex() == (d.Config.Digest != "") {
-		return nil, fmt.Errorf("parse manifest: its content does not fit its type %s", d.MediaType)
+		return fmt.Errorf("parse manifest: its content does not fit its type %s", d.MediaType)
 	}
-	return &d, nil
+	return nil
 }
 
 func isManifestType(t string) bool {

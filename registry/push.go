@@ -104,8 +104,7 @@ func (s *session) upload(ctx context.Context, d v1.Descriptor, from string, b Bl
 
 // retryUpload reports whether a new upload session may fare better.
 func retryUpload(err error) bool {
-	var te *transport.Error
-	if errors.As(err, &te) {
+	if te, ok := errors.AsType[*transport.Error](err); ok {
 		return transientStatus(te.StatusCode) || hasCode(te, transport.BlobUploadUnknownErrorCode)
 	}
 	return transient(err)

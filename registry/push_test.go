@@ -20,11 +20,11 @@ import (
 )
 
 // imported makes an image of one layer in the store.
-func imported(t *testing.T, s *store.Store, name string, size int) *store.Image {
+func imported(t *testing.T, s *store.Store, size int) *store.Image {
 	t.Helper()
 	config := dockerspec.DockerOCIImage{}
 	config.Platform = here
-	img, err := s.Import(t.Context(), bytes.NewReader(layer(t, name, size)), config)
+	img, err := s.Import(t.Context(), bytes.NewReader(layer(t, "a", size)), config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func imported(t *testing.T, s *store.Store, name string, size int) *store.Image 
 
 func TestPushAndPullBack(t *testing.T) {
 	srv, s := newServer(t), newStore(t)
-	img := imported(t, s, "a", 200_000)
+	img := imported(t, s, 200_000)
 	var p states
 	got, err := client().Push(t.Context(), srv.ref("team/app:v1"), img.Target, s, &p)
 	if err != nil {
@@ -58,7 +58,7 @@ func TestPushAndPullBack(t *testing.T) {
 
 func TestPushSkipsWhatIsThere(t *testing.T) {
 	srv, s := newServer(t), newStore(t)
-	img := imported(t, s, "a", 1000)
+	img := imported(t, s, 1000)
 	if _, err := client().Push(t.Context(), srv.ref("app:v1"), img.Target, s, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestPushSkipsWhatIsThere(t *testing.T) {
 // client ask for a mount.
 func TestPushMounts(t *testing.T) {
 	srv, s := newServer(t), newStore(t)
-	img := imported(t, s, "a", 1000)
+	img := imported(t, s, 1000)
 	var mounts atomic.Int32
 	srv.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		switch {
@@ -107,7 +107,7 @@ func TestPushMounts(t *testing.T) {
 
 func TestPushMountRefused(t *testing.T) {
 	srv, s := newServer(t), newStore(t)
-	img := imported(t, s, "a", 1000)
+	img := imported(t, s, 1000)
 	srv.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPost && r.URL.Query().Get("mount") != "" {
 			w.WriteHeader(http.StatusForbidden)
@@ -124,7 +124,7 @@ func TestPushMountRefused(t *testing.T) {
 
 func TestPushRetriesUploads(t *testing.T) {
 	srv, s := newServer(t), newStore(t)
-	img := imported(t, s, "a", 300_000)
+	img := imported(t, s, 300_000)
 	var puts atomic.Int32
 	srv.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodPut || !strings.Contains(r.URL.Path, "/blobs/") {
@@ -158,7 +158,7 @@ func TestPushRetriesUploads(t *testing.T) {
 
 func TestPushDamagedBlob(t *testing.T) {
 	srv, s := newServer(t), newStore(t)
-	img := imported(t, s, "a", 1000)
+	img := imported(t, s, 1000)
 	var path string
 	for _, f := range stored(t, s) {
 		if strings.Contains(f, img.Manifest.Layers[0].Digest.Encoded()) {
@@ -170,7 +170,7 @@ func TestPushDamagedBlob(t *testing.T) {
 		t.Fatal(err)
 	}
 	raw[len(raw)/2] ^= 1
-	if err := errors.Join(os.Chmod(path, 0o600), os.WriteFile(path, raw, 0o600)); err != nil { //nolint:gosec // a test's own file
+	if err := errors.Join(os.Chmod(path, 0o600), os.WriteFile(path, raw, 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := client().Push(t.Context(), srv.ref("app:v1"), img.Target, s, nil); err == nil {
@@ -183,7 +183,7 @@ func TestPushDamagedBlob(t *testing.T) {
 
 func TestPushErrors(t *testing.T) {
 	srv, s := newServer(t), newStore(t)
-	img := imported(t, s, "a", 1000)
+	img := imported(t, s, 1000)
 	srv.intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPost {
 			w.WriteHeader(http.StatusUnauthorized)

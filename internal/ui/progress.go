@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 	"time"
 )
@@ -149,11 +150,8 @@ func (p *Progress) printErrors() {
 			continue
 		}
 		const rule = "------\n"
-		out := rule + " > " + s.name + ":\n"
-		for _, l := range s.tail {
-			out += l + "\n"
-		}
-		_, _ = io.WriteString(p.w, out+rule) // a display that cannot be written is no error of the work
+		out := rule + " > " + s.name + ":\n" + strings.Join(s.tail, "\n") + "\n" + rule
+		_, _ = io.WriteString(p.w, out) // a display that cannot be written is no error of the work
 	}
 }
 

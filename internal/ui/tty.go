@@ -3,6 +3,7 @@ package ui
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -159,7 +160,7 @@ func stepRow(name, status string, d time.Duration, cols int) string {
 func logRows(s *Step, cols, room int) []row {
 	lines := s.recent
 	if partial := s.editor.line(); strings.TrimSpace(partial) != "" {
-		lines = append(lines[:len(lines):len(lines)], partial)
+		lines = append(slices.Clip(lines), partial)
 	}
 	lines = lines[max(0, len(lines)-room):]
 	rows := make([]row, 0, len(lines))
