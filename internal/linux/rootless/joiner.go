@@ -25,10 +25,10 @@ const waitOrder = "\xff"
 // message, and the message, to be written if it fails.
 func joinOrder(fd int) (string, error) {
 	const message = "deckhand: enter user namespace: the kernel refused\n"
-	if fd >= 0xff {
-		return "", fmt.Errorf("descriptor %d is too high: close some of the files this program inherits", fd)
+	if fd < 1 || fd >= 0xff {
+		return "", fmt.Errorf("descriptor %d is out of range: close some of the files this program inherits", fd)
 	}
-	return string([]byte{byte(fd), byte(len(message))}) + message, nil
+	return string([]byte{byte(fd), byte(len(message))}) + message, nil //nolint:gosec // checked above
 }
 
 // joiner makes an executable of the joiner's code in memory; the caller closes it. Its argv is an

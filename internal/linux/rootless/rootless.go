@@ -96,7 +96,7 @@ func contiguous(extents []user.IDMap) uint32 {
 			}
 		}
 	}
-	return uint32(min(n, allIDs)) //nolint:gosec // never negative
+	return uint32(min(n, allIDs))
 }
 
 // join replaces the program by the joiner, which replaces itself by the program inside the namespace.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -43,6 +44,7 @@ type report struct {
 
 func child(mode string) int {
 	if mode == "nnp" && os.Geteuid() != 0 {
+		runtime.LockOSThread() // it is the thread's
 		_ = unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 	}
 	if err := Enter(); err != nil {

@@ -2,7 +2,6 @@ package rootless
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -151,7 +150,7 @@ func TestLookupOfNobody(t *testing.T) {
 	if s.Missing == "" || s.Fix == "" || len(s.UIDs) != 0 {
 		t.Errorf("got %+v", s)
 	}
-	if s.uidMapper != "" && !strings.HasPrefix(s.Fix, fmt.Sprint("echo 4000000000:")) {
+	if s.uidMapper != "" && !strings.HasPrefix(s.Fix, "echo 4000000000:") {
 		t.Errorf("fix: %s", s.Fix)
 	}
 }

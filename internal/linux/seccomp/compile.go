@@ -112,7 +112,7 @@ func spans(d *decisions) []span {
 		if last := len(out) - 1; last >= 0 && call.constant() && out[last].constant() && out[last].final == call.final {
 			continue
 		}
-		out = append(out, span{uint32(n), call}) //nolint:gosec // at most lastSyscall
+		out = append(out, span{uint32(n), call})
 	}
 	return append(out, span{uint32(len(d.calls)), &decision{final: d.beyond}}) //nolint:gosec // at most lastSyscall+1
 }

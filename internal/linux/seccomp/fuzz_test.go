@@ -73,10 +73,14 @@ func (s *source) value() uint64 {
 }
 
 var (
-	fuzzActions = []specs.LinuxSeccompAction{specs.ActAllow, specs.ActErrno, specs.ActKill, specs.ActKillProcess,
-		specs.ActTrap, specs.ActTrace, specs.ActLog}
-	fuzzOps = []specs.LinuxSeccompOperator{specs.OpEqualTo, specs.OpNotEqual, specs.OpLessThan, specs.OpLessEqual,
-		specs.OpGreaterThan, specs.OpGreaterEqual, specs.OpMaskedEqual}
+	fuzzActions = []specs.LinuxSeccompAction{
+		specs.ActAllow, specs.ActErrno, specs.ActKill, specs.ActKillProcess,
+		specs.ActTrap, specs.ActTrace, specs.ActLog,
+	}
+	fuzzOps = []specs.LinuxSeccompOperator{
+		specs.OpEqualTo, specs.OpNotEqual, specs.OpLessThan, specs.OpLessEqual,
+		specs.OpGreaterThan, specs.OpGreaterEqual, specs.OpMaskedEqual,
+	}
 )
 
 func randomProfile(in []byte) *specs.LinuxSeccomp {
@@ -85,7 +89,7 @@ func randomProfile(in []byte) *specs.LinuxSeccomp {
 	for len(s) > 0 && len(p.Syscalls) < 40 {
 		r := specs.LinuxSyscall{Action: fuzzActions[s.n(len(fuzzActions))]}
 		if r.Action == specs.ActErrno && s.n(2) == 1 {
-			r.ErrnoRet = ptr(uint(s.n(200)))
+			r.ErrnoRet = new(uint(s.n(200)))
 		}
 		for range 1 + s.n(6) {
 			// few different calls, so that rules meet

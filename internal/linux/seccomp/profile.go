@@ -64,9 +64,13 @@ func check(p *seccomp.Seccomp) error {
 		if call == nil {
 			return &ProfileError{entry(i, nil), "null"}
 		}
+		old := call.Name //nolint:staticcheck // deprecated, and still to be read
 		names := call.Names
-		if call.Name != "" {
-			names = append(names, call.Name)
+		if old != "" && len(names) > 0 {
+			return &ProfileError{entry(i, names), "both name and names: use names"}
+		}
+		if old != "" {
+			names = []string{old}
 		}
 		if err := checkCall(call, names); err != nil {
 			return &ProfileError{entry(i, names), err.Error()}
@@ -78,9 +82,6 @@ func check(p *seccomp.Seccomp) error {
 func checkCall(call *seccomp.Syscall, names []string) error {
 	if len(names) == 0 {
 		return errors.New("no names")
-	}
-	if call.Name != "" && len(call.Names) > 0 {
-		return errors.New("both name and names: use names")
 	}
 	if _, err := returnValue(call.Action, call.ErrnoRet); err != nil {
 		return err

@@ -35,8 +35,8 @@ func (p *Program) Load() error {
 		return unix.EINVAL
 	}
 	prog := unix.SockFprog{Len: uint16(len(p.Filter)), Filter: &p.Filter[0]} //nolint:gosec // checked above
-	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
-		uintptr(p.Flags), uintptr(unsafe.Pointer(&prog)))
+	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, uintptr(p.Flags),
+		uintptr(unsafe.Pointer(&prog))) //nolint:gosec // x/sys has no wrapper
 	runtime.KeepAlive(p)
 	if errno != 0 {
 		return errno

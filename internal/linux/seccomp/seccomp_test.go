@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var dockerCaps = []string{"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW",
-	"CAP_SETGID", "CAP_SETUID", "CAP_SETFCAP", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE"}
-
-func ptr(n uint) *uint { return &n }
+var dockerCaps = []string{
+	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW",
+	"CAP_SETGID", "CAP_SETUID", "CAP_SETFCAP", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE",
+}
 
 func arg(index uint, op specs.LinuxSeccompOperator, values ...uint64) specs.LinuxSeccompArg {
 	a := specs.LinuxSeccompArg{Index: index, Op: op, Value: values[0]}
@@ -45,13 +45,14 @@ func TestCompileMeansTheProfile(t *testing.T) {
 	}
 	tests := map[string]*specs.LinuxSeccomp{
 		"allow all":  {DefaultAction: specs.ActAllow},
-		"refuse all": {DefaultAction: specs.ActErrno, DefaultErrnoRet: ptr(13)},
+		"refuse all": {DefaultAction: specs.ActErrno, DefaultErrnoRet: new(uint(13))},
 		"actions": {DefaultAction: specs.ActTrap, Syscalls: []specs.LinuxSyscall{
 			rule(specs.ActAllow, "read write exit_group"), rule(specs.ActKill, "mount"), rule(specs.ActKillThread, "umount2"),
 			rule(specs.ActKillProcess, "ptrace"), rule(specs.ActTrace, "openat"), rule(specs.ActLog, "close"),
-			rule(specs.ActTrap, "kill"), {Names: []string{"setns"}, Action: specs.ActErrno, ErrnoRet: ptr(4095)},
-			{Names: []string{"bpf"}, Action: specs.ActTrace, ErrnoRet: ptr(65535)},
-			{Names: []string{"dup"}, Action: specs.ActErrno, ErrnoRet: ptr(0)},
+			rule(specs.ActTrap, "kill"),
+			{Names: []string{"setns"}, Action: specs.ActErrno, ErrnoRet: new(uint(4095))},
+			{Names: []string{"bpf"}, Action: specs.ActTrace, ErrnoRet: new(uint(65535))},
+			{Names: []string{"dup"}, Action: specs.ActErrno, ErrnoRet: new(uint(0))},
 		}},
 		"operators": {DefaultAction: specs.ActErrno, Syscalls: []specs.LinuxSyscall{
 			rule(specs.ActAllow, "read", arg(0, specs.OpEqualTo, big)), rule(specs.ActAllow, "write", arg(1, specs.OpNotEqual, big)),
@@ -213,8 +214,8 @@ func TestCompileRefuses(t *testing.T) {
 		"notify":         {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{rule(specs.ActNotify, "mount umount2")}}, `seccomp profile: syscalls[0] (mount, …): action SCMP_ACT_NOTIFY is not supported`},
 		"argument":       {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{rule(specs.ActKill, "read", arg(6, specs.OpEqualTo, 0))}}, `seccomp profile: syscalls[0] (read): args[0]: index 6: a syscall has arguments 0 to 5`},
 		"operator":       {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{rule(specs.ActKill, "read", arg(0, "SCMP_CMP_XX", 0))}}, `seccomp profile: syscalls[0] (read): args[0]: unknown operator "SCMP_CMP_XX"`},
-		"errno":          {&specs.LinuxSeccomp{DefaultAction: specs.ActErrno, DefaultErrnoRet: ptr(4096)}, `seccomp profile: defaultAction: errnoRet 4096 is more than 4095`},
-		"errno of allow": {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, DefaultErrnoRet: ptr(1)}, `seccomp profile: defaultAction: action SCMP_ACT_ALLOW takes no errnoRet`},
+		"errno":          {&specs.LinuxSeccomp{DefaultAction: specs.ActErrno, DefaultErrnoRet: new(uint(4096))}, `seccomp profile: defaultAction: errnoRet 4096 is more than 4095`},
+		"errno of allow": {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, DefaultErrnoRet: new(uint(1))}, `seccomp profile: defaultAction: action SCMP_ACT_ALLOW takes no errnoRet`},
 		"flag":           {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Flags: []specs.LinuxSeccompFlag{"FAST"}}, `seccomp profile: flags[0]: unknown flag "FAST"`},
 		"architecture":   {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Architectures: []specs.Arch{specs.ArchX86, "amd64"}}, `seccomp profile: architectures[1]: unknown architecture "amd64"`},
 	}
@@ -271,7 +272,7 @@ func TestParseProfile(t *testing.T) {
 		"type":              {json: "{\n\"defaultAction\": 5}", err: "parse seccomp profile: line 2: json: cannot unmarshal number"},
 		"null entry":        {json: `{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[null]}`, err: "seccomp profile: syscalls[0]: null"},
 		"no names":          {json: `{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"action":"SCMP_ACT_ALLOW"}]}`, err: "seccomp profile: syscalls[0]: no names"},
-		"both names":        {json: `{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"name":"a","names":["b"],"action":"SCMP_ACT_ALLOW"}]}`, err: "seccomp profile: syscalls[0] (b, …): both name and names"},
+		"both names":        {json: `{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"name":"a","names":["b"],"action":"SCMP_ACT_ALLOW"}]}`, err: "seccomp profile: syscalls[0] (b): both name and names"},
 		"place in the file": {json: `{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"names":["a"],"action":"SCMP_ACT_ALLOW","includes":{"arches":["s390x"]}},{"names":["b"],"action":"ALLOW"}]}`, err: `seccomp profile: syscalls[1] (b): unknown action "ALLOW"`},
 		"both arches":       {json: `{"defaultAction":"SCMP_ACT_ERRNO","architectures":["SCMP_ARCH_X86"],"archMap":[{"architecture":"SCMP_ARCH_X86"}]}`, err: "resolve seccomp profile: both 'architectures' and 'archMap'"},
 		"kernel version":    {json: `{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"names":["a"],"action":"SCMP_ACT_ALLOW","includes":{"minKernel":"four"}}]}`, err: "parse seccomp profile: invalid kernel version"},

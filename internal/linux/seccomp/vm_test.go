@@ -172,6 +172,7 @@ func value(a specs.LinuxSeccompAction, errno *uint) uint32 {
 		return 0x7ff00000 | e
 	case specs.ActLog:
 		return 0x7ffc0000
+	default:
 	}
 	panic("action " + a)
 }
