@@ -72,9 +72,9 @@ func (c *dirCache) close() {
 	_ = unix.Close(c.root) // a path descriptor: nothing to lose
 }
 
-// cleanName makes an archive's name relative to the root: "." is the root itself. A name that climbs out
+// CleanName makes an archive's name relative to the root: "." is the root itself. A name that climbs out
 // of the root is refused, not clamped: the archive is broken or hostile.
-func cleanName(name string) (string, error) {
+func CleanName(name string) (string, error) {
 	clean := path.Clean(strings.TrimLeft(name, "/"))
 	if clean == ".." || strings.HasPrefix(clean, "../") {
 		return "", ErrEscapes

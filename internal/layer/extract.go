@@ -36,7 +36,7 @@ func Extract(ctx context.Context, dir string, r io.Reader, o Options) (Extracted
 		return e.out, err
 	}
 	if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, counted, e.buf); err != nil {
-		return e.out, archiveError(err)
+		return e.out, ArchiveError(err)
 	}
 	return e.out, e.finish()
 }
@@ -67,7 +67,7 @@ func (e *extractor) run(ctx context.Context) error {
 			return nil
 		}
 		if err != nil {
-			return archiveError(err)
+			return ArchiveError(err)
 		}
 		if err := e.count(hdr); err != nil {
 			return entryError(hdr, err)
@@ -85,8 +85,8 @@ func entryError(hdr *tar.Header, err error) error {
 	return fmt.Errorf("archive entry %q: %w", hdr.Name, err)
 }
 
-// archiveError turns what the tar and compression readers say into our errors.
-func archiveError(err error) error {
+// ArchiveError turns what a tar reader says into this package's errors.
+func ArchiveError(err error) error {
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return ErrTruncated
@@ -109,7 +109,7 @@ func (e *extractor) count(hdr *tar.Header) error {
 }
 
 func (e *extractor) entry(ctx context.Context, hdr *tar.Header) error {
-	name, err := cleanName(hdr.Name)
+	name, err := CleanName(hdr.Name)
 	if err != nil {
 		return err
 	}

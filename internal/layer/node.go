@@ -151,7 +151,7 @@ func contentError(err error) error {
 	if errors.Is(err, io.EOF) {
 		return ErrTruncated
 	}
-	return archiveError(err)
+	return ArchiveError(err)
 }
 
 func isSparse(hdr *tar.Header) bool {
@@ -196,7 +196,7 @@ func (e *extractor) makeSymlink(n node) error {
 
 // makeLink links to an entry of this archive; a symbolic link is linked to, not followed.
 func (e *extractor) makeLink(n node) error {
-	target, err := cleanName(n.hdr.Linkname)
+	target, err := CleanName(n.hdr.Linkname)
 	if err != nil {
 		return fmt.Errorf("hard link to %q: %w", n.hdr.Linkname, err)
 	}

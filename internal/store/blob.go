@@ -54,7 +54,11 @@ func (s *Store) newBlob() (*blobWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &blobWriter{s: s, f: f, hash: sha256.New()}, nil
+	return blobWriterTo(s, f), nil
+}
+
+func blobWriterTo(s *Store, f *os.File) *blobWriter {
+	return &blobWriter{s: s, f: f, hash: sha256.New()}
 }
 
 // Write implements io.Writer.

@@ -143,3 +143,13 @@ func randomHex(bytes int) string {
 	_, _ = rand.Read(b) // never fails
 	return hex.EncodeToString(b)
 }
+
+// abandoned reports whether nobody holds something below tmp.
+func abandoned(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false // gone
+	}
+	defer unlock(f)
+	return flock(f, unix.LOCK_SH|unix.LOCK_NB) == nil
+}
