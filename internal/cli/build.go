@@ -9,6 +9,9 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/deckhand-engine/deckhand/internal/linux/mountns"
+	"github.com/deckhand-engine/deckhand/internal/linux/rootless"
 )
 
 // buildProgram holds the Dockerfile front end; it is a program of its own because its packages cost
@@ -27,14 +30,21 @@ func newBuild(a *app) *cobra.Command {
 	}
 }
 
-// execBuild replaces this process by deckhand-build with the same arguments.
+// execBuild replaces this process by deckhand-build with the same arguments. Root's build wants a mount
+// namespace of its own and would have to start itself again to get one, so it is started in one.
 func (a *app) execBuild(args []string) error {
 	path, err := findBuildProgram()
 	if err != nil {
 		return err
 	}
 	argv := append([]string{buildProgram}, a.globalFlags()...)
-	if err := syscall.Exec(path, append(argv, args...), os.Environ()); err != nil {
+	argv = append(argv, args...)
+	if os.Geteuid() == 0 && !rootless.Inside() {
+		if err := mountns.Exec(path, argv, os.Environ()); !errors.Is(err, syscall.EPERM) {
+			return err
+		}
+	}
+	if err := syscall.Exec(path, argv, os.Environ()); err != nil {
 		return fmt.Errorf("start %s: %w", path, err)
 	}
 	return nil
