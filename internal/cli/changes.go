@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,7 +16,7 @@ import (
 const changeKeywords = "CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, SHELL, STOPSIGNAL, USER, VOLUME, WORKDIR"
 
 // applyChanges applies Dockerfile instructions to an image's configuration, in order.
-func applyChanges(c *dockerspec.DockerOCIImageConfig, changes []string) error {
+func applyChanges(c *config, changes []string) error {
 	for _, line := range changes {
 		if err := applyChange(c, line); err != nil {
 			return withHint(fmt.Errorf("--change %q: %w", line, err), "it takes "+changeKeywords)
@@ -24,40 +25,48 @@ func applyChanges(c *dockerspec.DockerOCIImageConfig, changes []string) error {
 	return nil
 }
 
-func applyChange(c *dockerspec.DockerOCIImageConfig, line string) error {
+// config is what the instructions change.
+type config = dockerspec.DockerOCIImageConfig
+
+// changers are the instructions' effects. The map is made when it is needed, not at start-up.
+func changers() map[string]func(*config, string) error {
+	return map[string]func(*config, string) error{
+		"CMD":        func(c *config, s string) error { c.Cmd = commandForm(c, s); return nil },
+		"ENTRYPOINT": func(c *config, s string) error { c.Entrypoint = commandForm(c, s); return nil },
+		"ENV": func(c *config, s string) error {
+			return eachPair(s, func(k, v string) { c.Env = setEnv(c.Env, k, v) })
+		},
+		"EXPOSE": expose,
+		"LABEL": func(c *config, s string) error {
+			return eachPair(s, func(k, v string) { set(&c.Labels, k, v) })
+		},
+		"ONBUILD":    onBuild,
+		"SHELL":      func(c *config, s string) error { return jsonList(s, &c.Shell) },
+		"STOPSIGNAL": func(c *config, s string) error { c.StopSignal = s; return nil },
+		"USER":       func(c *config, s string) error { c.User = s; return nil },
+		"VOLUME":     volumes,
+		"WORKDIR":    workDir,
+	}
+}
+
+func applyChange(c *config, line string) error {
 	keyword, rest := cutSpace(strings.TrimSpace(line))
 	if rest == "" {
 		return errors.New("an instruction and its arguments are needed")
 	}
-	switch strings.ToUpper(keyword) {
-	case "CMD":
-		c.Cmd = commandForm(c, rest)
-	case "ENTRYPOINT":
-		c.Entrypoint = commandForm(c, rest)
-	case "ENV":
-		return eachPair(rest, func(k, v string) { c.Env = setEnv(c.Env, k, v) })
-	case "LABEL":
-		return eachPair(rest, func(k, v string) { set(&c.Labels, k, v) })
-	case "EXPOSE":
-		return expose(c, rest)
-	case "ONBUILD":
-		return onBuild(c, rest)
-	case "SHELL":
-		return jsonList(rest, &c.Shell)
-	case "STOPSIGNAL":
-		c.StopSignal = rest
-	case "USER":
-		c.User = rest
-	case "VOLUME":
-		return volumes(c, rest)
-	case "WORKDIR":
-		c.WorkingDir = path.Join("/", c.WorkingDir, rest)
-		if path.IsAbs(rest) {
-			c.WorkingDir = path.Clean(rest)
-		}
-	default:
+	change, ok := changers()[strings.ToUpper(keyword)]
+	if !ok {
 		return fmt.Errorf("unknown instruction %s", strings.ToUpper(keyword))
 	}
+	return change(c, rest)
+}
+
+// workDir is absolute, or relative to the one before.
+func workDir(c *config, s string) error {
+	if !path.IsAbs(s) {
+		s = path.Join("/", c.WorkingDir, s)
+	}
+	c.WorkingDir = path.Clean(s)
 	return nil
 }
 
@@ -71,7 +80,7 @@ func cutSpace(s string) (first, rest string) {
 }
 
 // commandForm reads the exec form (a JSON list) or, if it is none, the shell form.
-func commandForm(c *dockerspec.DockerOCIImageConfig, s string) []string {
+func commandForm(c *config, s string) []string {
 	var list []string
 	if jsonList(s, &list) == nil {
 		return list
@@ -80,7 +89,7 @@ func commandForm(c *dockerspec.DockerOCIImageConfig, s string) []string {
 	if len(shell) == 0 {
 		shell = []string{"/bin/sh", "-c"}
 	}
-	return append(shell[:len(shell):len(shell)], s)
+	return append(slices.Clip(shell), s)
 }
 
 func jsonList(s string, to *[]string) error {
@@ -133,7 +142,7 @@ func set[V any](m *map[string]V, k string, v V) {
 	(*m)[k] = v
 }
 
-func volumes(c *dockerspec.DockerOCIImageConfig, s string) error {
+func volumes(c *config, s string) error {
 	var list []string
 	if jsonList(s, &list) != nil {
 		words, err := splitWords(s)
@@ -151,7 +160,7 @@ func volumes(c *dockerspec.DockerOCIImageConfig, s string) error {
 	return nil
 }
 
-func onBuild(c *dockerspec.DockerOCIImageConfig, s string) error {
+func onBuild(c *config, s string) error {
 	switch keyword, _ := cutSpace(s); strings.ToUpper(keyword) {
 	case "ONBUILD":
 		return errors.New("ONBUILD cannot be chained")
@@ -163,7 +172,7 @@ func onBuild(c *dockerspec.DockerOCIImageConfig, s string) error {
 }
 
 // expose reads ports: "80", "80/udp", "8000-8010/tcp".
-func expose(c *dockerspec.DockerOCIImageConfig, s string) error {
+func expose(c *config, s string) error {
 	words, err := splitWords(s)
 	if err != nil {
 		return err
@@ -194,43 +203,67 @@ func expose(c *dockerspec.DockerOCIImageConfig, s string) error {
 
 // splitWords splits as a Dockerfile does: quotes group, a backslash takes the next character as it is.
 func splitWords(s string) ([]string, error) {
-	var words []string
-	var b strings.Builder
-	inWord, quote := false, rune(0)
-	runes := []rune(s)
-	for i := 0; i < len(runes); i++ {
-		switch r := runes[i]; {
-		case r == '\\' && quote != '\'' && i+1 < len(runes):
-			i++
-			if quote == '"' && runes[i] != '"' && runes[i] != '\\' && runes[i] != '$' {
-				b.WriteRune('\\')
-			}
-			b.WriteRune(runes[i])
-			inWord = true
-		case quote != 0:
-			if r == quote {
-				quote = 0
-			} else {
-				b.WriteRune(r)
-			}
-		case r == '"' || r == '\'':
-			quote, inWord = r, true
-		case r == ' ' || r == '\t' || r == '\n':
-			if inWord {
-				words = append(words, b.String())
-				b.Reset()
-				inWord = false
-			}
-		default:
-			b.WriteRune(r)
-			inWord = true
+	var sp splitter
+	for _, r := range s {
+		sp.next(r)
+	}
+	if sp.quote != 0 {
+		return nil, fmt.Errorf("the quote %c is not closed", sp.quote)
+	}
+	if sp.escaped {
+		sp.put('\\')
+	}
+	sp.end()
+	return sp.words, nil
+}
+
+// splitter is the state of splitWords between two characters.
+type splitter struct {
+	words   []string
+	word    strings.Builder
+	inWord  bool
+	quote   rune // the open one, or 0
+	escaped bool // a backslash came before
+}
+
+func (s *splitter) next(r rune) {
+	switch {
+	case s.escaped:
+		s.escaped = false
+		if s.quote == '"' && r != '"' && r != '\\' && r != '$' {
+			s.put('\\')
 		}
+		s.put(r)
+	case r == '\\' && s.quote != '\'':
+		s.escaped = true
+	case s.quote != 0:
+		s.quoted(r)
+	case r == '"' || r == '\'':
+		s.quote, s.inWord = r, true
+	case r == ' ' || r == '\t' || r == '\n':
+		s.end()
+	default:
+		s.put(r)
 	}
-	if quote != 0 {
-		return nil, fmt.Errorf("the quote %c is not closed", quote)
+}
+
+func (s *splitter) quoted(r rune) {
+	if r == s.quote {
+		s.quote = 0
+		return
 	}
-	if inWord {
-		words = append(words, b.String())
+	s.put(r)
+}
+
+func (s *splitter) put(r rune) {
+	s.word.WriteRune(r)
+	s.inWord = true
+}
+
+func (s *splitter) end() {
+	if s.inWord {
+		s.words = append(s.words, s.word.String())
+		s.word.Reset()
+		s.inWord = false
 	}
-	return words, nil
 }
