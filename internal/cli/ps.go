@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -52,11 +53,18 @@ func (a *app) ps(ctx context.Context, o *psOptions) error {
 	if err != nil {
 		return err
 	}
-	s, err := a.outerStore(ctx)
+	e, err := a.outerEngine(ctx)
 	if err != nil {
 		return err
 	}
-	rows, err := a.psRows(s, o, match)
+	// What a killed watcher left is cleared first; an ordinary user's files wait for a command that enters
+	// his user namespace.
+	if os.Geteuid() == 0 {
+		if err := e.Sweep(ctx); err != nil {
+			a.note("cannot clear what dead processes left: %v", err)
+		}
+	}
+	rows, err := a.psRows(e.Store, o, match)
 	if err != nil {
 		return err
 	}
