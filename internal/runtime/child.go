@@ -122,7 +122,7 @@ func giveStdio(given *Stdio, s *specs.Spec) error {
 }
 
 // limit sets what needs the parent's rights: resource limits above our own, a lower badness.
-func (c *starting) limit(p *specs.Process) error {
+func (c *starting) limit(plan *stage.Plan, p *specs.Process) error {
 	for _, r := range p.Rlimits {
 		resource, err := rlimit(r.Type)
 		if err != nil {
@@ -130,6 +130,9 @@ func (c *starting) limit(p *specs.Process) error {
 		}
 		if err := unix.Prlimit(c.process.Pid, resource, &unix.Rlimit{Cur: r.Soft, Max: r.Hard}, nil); err != nil {
 			return fmt.Errorf("set limit %s to %d:%d: %w", r.Type, r.Soft, r.Hard, err)
+		}
+		if resource == unix.RLIMIT_NOFILE { // the Go runtime in the child changes it
+			plan.Files = stage.Limit{Set: true, Soft: r.Soft, Hard: r.Hard}
 		}
 	}
 	if p.OOMScoreAdj == nil {

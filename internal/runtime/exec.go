@@ -66,7 +66,12 @@ func Exec(ctx context.Context, o ExecOptions) (*Process, error) {
 }
 
 func (c *starting) finishExec(plan *stage.Plan, o *ExecOptions, spec *specs.Spec) error {
-	if err := c.limit(o.Process); err != nil {
+	// A fork of ours would inherit the limit that package syscall has raised for us.
+	var files unix.Rlimit
+	if err := unix.Prlimit(o.Pid, unix.RLIMIT_NOFILE, nil, &files); err == nil && files.Max <= maxFiles() {
+		plan.Files = stage.Limit{Set: true, Soft: files.Cur, Hard: files.Max}
+	}
+	if err := c.limit(plan, o.Process); err != nil {
 		return err
 	}
 	if err := giveStdio(&o.Stdio, spec); err != nil {
@@ -76,6 +81,15 @@ func (c *starting) finishExec(plan *stage.Plan, o *ExecOptions, spec *specs.Spec
 		return err
 	}
 	return c.awaitCommand()
+}
+
+// maxFiles is our own hard limit on open files.
+func maxFiles() uint64 {
+	var own unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &own); err != nil {
+		return 0
+	}
+	return own.Max
 }
 
 // resolve calls Resolve with the container's root, opened through a pid that is made sure of.

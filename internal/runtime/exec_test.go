@@ -3,8 +3,6 @@ package runtime
 import (
 	"strings"
 	"testing"
-
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // execIn runs a command in a running container.
@@ -38,5 +36,4 @@ func TestExec(t *testing.T) {
 	if r.Code != 0 || status(r.out, "Uid") != "9000 9000 9000 9000" || !strings.Contains(r.out, "sleep") {
 		t.Errorf("%+v", r)
 	}
-	_ = specs.Version
 }

@@ -44,7 +44,6 @@ var guestCommands = map[string]func([]string) error{
 	"mkdir":  func(a []string) error { return os.Mkdir(a[0], 0o755) },
 	"umask":  func([]string) error { fmt.Printf("%04o\n", unix.Umask(0)); return nil },
 	"sleep":  func(a []string) error { d, err := time.ParseDuration(a[0]); time.Sleep(d); return err },
-	"limit":  guestLimit,
 	"reopen": guestReopen,
 }
 
@@ -106,13 +105,6 @@ func guestLinks(paths []string) error {
 		fmt.Println(l)
 	}
 	return nil
-}
-
-func guestLimit([]string) error {
-	var r unix.Rlimit
-	err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r)
-	fmt.Println(r.Cur, r.Max)
-	return err
 }
 
 // guestReopen opens a path for writing and writes.

@@ -175,6 +175,16 @@ func (b *box) asRoot() *box {
 	return b
 }
 
+// withHostPrograms lends the box the host's /usr, read-only.
+func (b *box) withHostPrograms() *box {
+	for _, dir := range []string{"/usr", "/lib", "/lib64"} {
+		if _, err := os.Stat(dir); err == nil {
+			b.o.Spec.Mounts = append(b.o.Spec.Mounts, specs.Mount{Destination: dir, Type: "bind", Source: dir, Options: []string{"bind", "ro"}})
+		}
+	}
+	return b
+}
+
 // result is what a container did.
 type result struct {
 	Exit

@@ -105,7 +105,7 @@ func (c *starting) setUp(ctx context.Context, o *StartOptions) error {
 		plan.Init, plan.InitFd = true, len(p.files)
 		p.files = append(p.files, c.takeExe())
 	}
-	if err := c.limit(o.Spec.Process); err != nil {
+	if err := c.limit(plan, o.Spec.Process); err != nil {
 		return err
 	}
 	if err := giveStdio(&o.Stdio, o.Spec); err != nil {

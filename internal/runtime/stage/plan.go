@@ -27,6 +27,7 @@ type Plan struct {
 	Groups              []uint32
 	SkipSetgroups       bool
 	Umask               uint32
+	Files               Limit // RLIMIT_NOFILE; the parent sets the other limits
 	Caps                Caps
 	NoNewPrivileges     bool
 	Seccomp             []byte // BPF instructions
@@ -53,6 +54,12 @@ type Mount struct {
 
 // Pair is a key and its value.
 type Pair struct{ Key, Value string }
+
+// Limit is a resource limit, if Set.
+type Limit struct {
+	Set        bool
+	Soft, Hard uint64
+}
 
 // Caps are the five capability sets as bit masks.
 type Caps struct{ Bounding, Effective, Permitted, Inheritable, Ambient uint64 }
@@ -92,6 +99,9 @@ func (p *Plan) fields(c *codec) {
 	list(c, &p.Mounts, (*codec).mount)
 	list(c, &p.Sysctl, (*codec).pair)
 	list(c, &p.Groups, number[uint32])
+	c.bool(&p.Files.Set)
+	number(c, &p.Files.Soft)
+	number(c, &p.Files.Hard)
 	number(c, &p.InitFd)
 	number(c, &p.RootPropagation)
 	number(c, &p.Rows)

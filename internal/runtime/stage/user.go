@@ -43,6 +43,18 @@ func checkDirectory() error {
 	return nil
 }
 
+// limitFiles sets the limit on open files, which package syscall has raised for this program: to the
+// plan's, or to what it was. The latter is done by package syscall before it executes anything, a
+// path that cannot exist included.
+func limitFiles(c *child) error {
+	l := &c.plan.Files
+	if !l.Set {
+		_ = syscall.Exec("", nil, nil) // ENOENT
+		return nil
+	}
+	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: l.Soft, Max: l.Hard})
+}
+
 // becomeUser takes on the command's user, groups and capabilities.
 func becomeUser(c *child) error {
 	p := c.plan
