@@ -21,14 +21,45 @@ func (s *SubIDs) namespace(code *os.File, notes io.Writer) (*os.File, error) {
 	missing, fix := s.Missing, s.Fix
 	if missing == "" {
 		ns, err := makeNamespace(code, s.mapRanges)
-		var refused *mapperError
+		var refused *MapError
 		if !errors.As(err, &refused) {
 			return ns, err
 		}
-		missing, fix = refused.Error(), refused.fix()
+		missing, fix = refused.Error(), refused.Fix()
 	}
 	_, _ = fmt.Fprintf(notes, "deckhand: note: working with your own user id only: %s\n  fix:  %s\n", missing, fix)
 	return makeNamespace(code, s.mapSelf)
+}
+
+// Try makes a namespace with the subordinate ids, as Enter does, and drops it again. It fails with a
+// *MapError or a *ForbiddenError where they know the fix.
+func (s *SubIDs) Try() error {
+	if s.Missing != "" {
+		return errors.New(s.Missing)
+	}
+	code, err := joiner()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = code.Close() }()
+	ns, err := makeNamespace(code, s.mapRanges)
+	if err != nil {
+		return err
+	}
+	return ns.Close()
+}
+
+// NewNamespace makes a user namespace with the given maps (lines of /proc/pid/uid_map and gid_map);
+// the caller, who needs the privilege for that, closes it.
+func NewNamespace(uidMap, gidMap string) (*os.File, error) {
+	code, err := joiner()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = code.Close() }()
+	return makeNamespace(code, func(pid int) error {
+		return writeMaps(pid, [][2]string{{"uid_map", uidMap}, {"gid_map", gidMap}})
+	})
 }
 
 // makeNamespace makes a user namespace, held by a process that waits while setMaps writes its maps.
@@ -45,7 +76,7 @@ func makeNamespace(code *os.File, setMaps func(pid int) error) (_ *os.File, err 
 	_ = hold.Close()
 	if err != nil {
 		_ = release.Close()
-		return nil, refusal(err, readSysctl)
+		return nil, Refusal(err)
 	}
 	defer func() {
 		_ = release.Close() // its standard input ends, and so does it
@@ -105,7 +136,7 @@ func startMapper(path string, args []string) (*mapper, error) {
 	_ = w.Close()
 	if err != nil {
 		_ = r.Close()
-		return nil, &mapperError{path, err.Error()}
+		return nil, &MapError{path, err.Error()}
 	}
 	return &mapper{path, pid, r}, nil
 }
@@ -121,7 +152,7 @@ func (m *mapper) wait() error {
 		return nil
 	}
 	message, _, _ := strings.Cut(string(bytes.TrimSpace(output)), "\n")
-	return &mapperError{m.path, message}
+	return &MapError{m.path, message}
 }
 
 // start starts a process without os.StartProcess's trial of pidfds, which forks once more.
@@ -143,15 +174,19 @@ func wait(pid int) (st syscall.WaitStatus, err error) {
 	return st, nil
 }
 
-// A mapperError is a newuidmap or newgidmap that did not do its work.
-type mapperError struct{ path, message string }
+// MapError is a newuidmap or newgidmap that did not do its work.
+type MapError struct {
+	Path    string // the program
+	Message string // what it said
+}
 
-func (e *mapperError) Error() string { return fmt.Sprintf("%s: %s", e.path, e.message) }
+// Error is the program and its message.
+func (e *MapError) Error() string { return e.Path + ": " + e.Message }
 
-// fix tells a program without its privilege from ranges it does not accept.
-func (e *mapperError) fix() string {
-	st, err := os.Stat(e.path)
-	_, capsErr := unix.Lgetxattr(e.path, "security.capability", nil)
+// Fix is what to do; it tells a program without its privilege from ranges it does not accept.
+func (e *MapError) Fix() string {
+	st, err := os.Stat(e.Path)
+	_, capsErr := unix.Lgetxattr(e.Path, "security.capability", nil)
 	if err == nil && st.Mode()&os.ModeSetuid == 0 && capsErr != nil {
 		return "sudo apt install --reinstall uidmap   (the program has lost its setuid bit)"
 	}
@@ -163,13 +198,17 @@ func (e *mapperError) fix() string {
 
 // mapSelf maps the user's own ids to 0, which needs no privilege but gives up setgroups.
 func (s *SubIDs) mapSelf(pid int) error {
-	for _, f := range []struct{ name, content string }{
+	return writeMaps(pid, [][2]string{
 		{"setgroups", "deny"},
 		{"uid_map", fmt.Sprintf("0 %d 1", s.uid)},
 		{"gid_map", fmt.Sprintf("0 %d 1", s.gid)},
-	} {
-		if err := os.WriteFile(procFile(pid, f.name), []byte(f.content), 0); err != nil {
-			return fmt.Errorf("map own id: %w", err)
+	})
+}
+
+func writeMaps(pid int, files [][2]string) error {
+	for _, f := range files {
+		if err := os.WriteFile(procFile(pid, f[0]), []byte(f[1]), 0); err != nil {
+			return fmt.Errorf("map ids: %w", err)
 		}
 	}
 	return nil
@@ -177,25 +216,43 @@ func (s *SubIDs) mapSelf(pid int) error {
 
 func procFile(pid int, name string) string { return "/proc/" + strconv.Itoa(pid) + "/" + name }
 
-// refusal says why the kernel does not make a user namespace, and what to type.
+// ForbiddenError is a kernel that does not make user namespaces for the caller.
+type ForbiddenError struct {
+	Err error
+	Why string
+	Fix string // what to type
+}
+
+// Error is what to print: the reason, and on a line of its own the fix.
+func (e *ForbiddenError) Error() string {
+	return fmt.Sprintf("make user namespace: %v: %s\n  fix:  %s", e.Err, e.Why, e.Fix)
+}
+
+// Unwrap is the kernel's error.
+func (e *ForbiddenError) Unwrap() error { return e.Err }
+
+// Refusal finds out why clone or unshare did not make a user namespace: a *ForbiddenError where one of
+// the known switches is off.
+func Refusal(err error) error { return refusal(err, readSysctl) }
+
 func refusal(err error, sysctl func(string) string) error {
-	fix := ""
+	f := &ForbiddenError{Err: err}
 	switch {
 	case sysctl("user.max_user_namespaces") == "0":
-		fix = "user namespaces are switched off; allow them:  sudo sysctl -w user.max_user_namespaces=15000"
+		f.Why, f.Fix = "they are switched off", "sudo sysctl -w user.max_user_namespaces=15000"
 	case sysctl("kernel.unprivileged_userns_clone") == "0":
-		fix = "only root may make them here; allow it:  sudo sysctl -w kernel.unprivileged_userns_clone=1"
+		f.Why, f.Fix = "they are kept for root", "sudo sysctl -w kernel.unprivileged_userns_clone=1"
 	case sysctl("kernel.apparmor_restrict_unprivileged_userns") == "1":
-		fix = "AppArmor restricts them; allow them:  sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
+		f.Why, f.Fix = "AppArmor restricts them", "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
 	case errors.Is(err, unix.ENOSPC):
-		fix = fmt.Sprintf("too many (limit %s); allow more:  sudo sysctl -w user.max_user_namespaces=100000",
-			sysctl("user.max_user_namespaces"))
+		f.Why = "there are too many already, the limit is " + sysctl("user.max_user_namespaces")
+		f.Fix = "sudo sysctl -w user.max_user_namespaces=100000"
 	case errors.Is(err, unix.EINVAL):
-		fix = "this kernel is built without CONFIG_USER_NS; run deckhand as root"
+		f.Why, f.Fix = "this kernel is built without CONFIG_USER_NS", "use a kernel with user namespaces"
 	default:
 		return fmt.Errorf("make user namespace: %w", err)
 	}
-	return fmt.Errorf("make user namespace: %w\n  %s", err, fix)
+	return f
 }
 
 // readSysctl returns "" for one that does not exist.

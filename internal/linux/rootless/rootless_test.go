@@ -388,7 +388,7 @@ func TestEnterWhereForbidden(t *testing.T) {
 	p := newPerson(t, "1000000-1065535")
 	cmd := p.command(t, "forbidden")
 	out, _ := cmd.CombinedOutput()
-	want := "make user namespace: no space left on device\n  user namespaces are switched off; allow them:  sudo sysctl -w user.max_user_namespaces=15000\n"
+	want := "make user namespace: no space left on device: they are switched off\n  fix:  sudo sysctl -w user.max_user_namespaces=15000\n"
 	if !strings.HasSuffix(string(out), want) || cmd.ProcessState.ExitCode() != 125 {
 		t.Errorf("exit %d, got %q", cmd.ProcessState.ExitCode(), out)
 	}

@@ -127,7 +127,7 @@ func TestRefusal(t *testing.T) {
 		"off":       {syscall.ENOSPC, map[string]string{"user.max_user_namespaces": "0"}, "sudo sysctl -w user.max_user_namespaces=15000"},
 		"debian":    {syscall.EPERM, map[string]string{"kernel.unprivileged_userns_clone": "0"}, "sudo sysctl -w kernel.unprivileged_userns_clone=1"},
 		"apparmor":  {syscall.EACCES, map[string]string{"kernel.apparmor_restrict_unprivileged_userns": "1"}, "sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"},
-		"many":      {syscall.ENOSPC, map[string]string{"user.max_user_namespaces": "30"}, "too many (limit 30)"},
+		"many":      {syscall.ENOSPC, map[string]string{"user.max_user_namespaces": "30"}, "too many already, the limit is 30"},
 		"kernel":    {syscall.EINVAL, nil, "CONFIG_USER_NS"},
 		"who knows": {syscall.EIO, map[string]string{"user.max_user_namespaces": "30", "kernel.apparmor_restrict_unprivileged_userns": "0"}, "make user namespace: input/output error"},
 	}
