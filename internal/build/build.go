@@ -94,10 +94,12 @@ func (b *Builder) Build(ctx context.Context, o Options) (*Result, error) {
 	}
 	defer lease.Release()
 	s, err := newSolver(b, o)
+	if s != nil {
+		defer s.close()
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer s.close()
 	res, err := s.build(ctx, o)
 	if err != nil {
 		return nil, s.explain(ctx, err, o)
@@ -126,7 +128,7 @@ func (s *solver) build(ctx context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	u, err := s.reportUser(ctx, img, out.Layers, g.dockerfile, o)
+	u, err := s.reportUser(img, out.Layers, g.dockerfile, o)
 	if err != nil {
 		return nil, err
 	}

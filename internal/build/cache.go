@@ -23,12 +23,12 @@ type record struct {
 // cache keeps results of steps and digests of content below one store.
 type cache struct {
 	dir, content, mounts, locks string
-	tmp                         string // on the same filesystem: records are renamed into place
+	tmp                         func() (string, error) // on the same filesystem: records are renamed into place
 	hasLayer                    func(id string) bool
 }
 
 // newCache makes the directories that are missing.
-func newCache(root, tmp string, hasLayer func(string) bool) (*cache, error) {
+func newCache(root string, tmp func() (string, error), hasLayer func(string) bool) (*cache, error) {
 	c := &cache{
 		dir: filepath.Join(root, "cache", "build"), content: filepath.Join(root, "cache", "content"),
 		mounts: filepath.Join(root, "cache", "mounts"), locks: filepath.Join(root, "locks"),
@@ -87,7 +87,11 @@ func (c *cache) put(key string, r record) error {
 
 // publish writes a file below the cache by renaming a complete one.
 func (c *cache) publish(path string, dt []byte) error {
-	f, err := os.CreateTemp(c.tmp, "record-")
+	tmp, err := c.tmp()
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(tmp, "record-")
 	if err != nil {
 		return fmt.Errorf("write cache record: %w", err)
 	}
@@ -105,18 +109,19 @@ func (c *cache) publish(path string, dt []byte) error {
 	return nil
 }
 
-// contentDigest is a digest that was worked out before for layers that never change, or "".
-func (c *cache) contentDigest(key string) string {
+// memo reads what was worked out before about layers, which never change; false: nothing was.
+func (c *cache) memo(key string, v any) bool {
 	dt, err := os.ReadFile(filepath.Join(c.content, key))
-	if err != nil || len(dt) != 64 {
-		return ""
-	}
-	return string(dt)
+	return err == nil && json.Unmarshal(dt, v) == nil
 }
 
-// setContentDigest remembers it.
-func (c *cache) setContentDigest(key, dgst string) error {
-	return c.publish(filepath.Join(c.content, key), []byte(dgst))
+// setMemo remembers it.
+func (c *cache) setMemo(key string, v any) error {
+	dt, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode memo: %w", err)
+	}
+	return c.publish(filepath.Join(c.content, key), dt)
 }
 
 // errLocked is returned by tryLock.

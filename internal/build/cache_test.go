@@ -19,7 +19,7 @@ func testCache(t *testing.T, layers ...string) *cache {
 	for _, l := range layers {
 		have[l] = true
 	}
-	c, err := newCache(t.TempDir(), t.TempDir(), func(id string) bool { return have[id] })
+	c, err := newCache(t.TempDir(), func() (string, error) { return t.TempDir(), nil }, func(id string) bool { return have[id] })
 	if err != nil {
 		t.Fatal(err)
 	}

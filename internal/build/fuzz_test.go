@@ -51,7 +51,7 @@ func FuzzDockerfile(f *testing.F) {
 		s := &solver{
 			b:    &Builder{Progress: quietProgress{}, Log: slog.New(slog.DiscardHandler), Now: time.Now},
 			opts: o, locals: map[string]string{localContext: dir}, files: map[string]*digestFile{},
-			stage: &stage{dir: dir},
+			stage: &stage{tmp: func() (string, error) { return dir, nil }},
 		}
 		g := &gateway{s: s, opts: frontendOpts(o), now: time.Now}
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

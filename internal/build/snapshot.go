@@ -27,7 +27,7 @@ type snapshot struct {
 // temporary directory.
 type stage struct {
 	store     *store.Store
-	dir       string
+	tmp       func() (string, error)
 	userXattr bool
 
 	mu sync.Mutex
@@ -36,9 +36,13 @@ type stage struct {
 
 // newDir makes an empty directory below the stage.
 func (s *stage) newDir(prefix string) (string, error) {
+	tmp, err := s.tmp()
+	if err != nil {
+		return "", err
+	}
 	s.mu.Lock()
 	s.n++
-	d := filepath.Join(s.dir, prefix+strconv.Itoa(s.n))
+	d := filepath.Join(tmp, prefix+strconv.Itoa(s.n))
 	s.mu.Unlock()
 	if err := os.Mkdir(d, 0o755); err != nil {
 		return "", fmt.Errorf("make directory: %w", err)

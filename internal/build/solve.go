@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -28,50 +26,59 @@ type solver struct {
 	stage  *stage
 	locals map[string]string // build contexts by the front end's names
 	opts   Options
-	undo   []func()
 
 	mu     sync.Mutex
+	undo   []func()
 	images map[string]*store.Image // by the reference with digest that the front end was told
-	shown  map[string]*imageLoad
+	loads  map[string]*imageLoad
 	files  map[string]*digestFile
 }
 
 func newSolver(b *Builder, o Options) (*solver, error) {
-	tmp, err := b.Store.TempDir("build-")
-	if err != nil {
-		return nil, fmt.Errorf("make temporary directory: %w", err)
-	}
 	s := &solver{
-		b: b, opts: o, images: map[string]*store.Image{}, shown: map[string]*imageLoad{},
+		b: b, opts: o, images: map[string]*store.Image{}, loads: map[string]*imageLoad{},
 		files: map[string]*digestFile{}, locals: map[string]string{},
 	}
-	s.undo = append(s.undo, func() { _ = tmp.Close() }) // found unlocked and removed by the next command otherwise
-	records := filepath.Join(tmp.Path, "records")
-	mounts := filepath.Join(tmp.Path, "mounts")
-	for _, d := range []string{records, mounts} {
-		if err := os.Mkdir(d, 0o755); err != nil {
-			s.close()
-			return nil, fmt.Errorf("make temporary directory: %w", err)
-		}
-	}
-	if s.cache, err = newCache(b.Store.Root(), records, b.Store.HasLayer); err != nil {
-		s.close()
+	tmp := sync.OnceValues(s.makeTemp)
+	s.stage = &stage{store: b.Store, tmp: tmp, userXattr: b.Rootless}
+	var err error
+	if s.cache, err = newCache(b.Store.Root(), tmp, b.Store.HasLayer); err != nil {
 		return nil, err
 	}
-	s.stage = &stage{store: b.Store, dir: mounts, userXattr: b.Rootless}
-	if err := s.setLocals(tmp.Path, o); err != nil {
-		s.close()
-		return nil, err
+	return s, s.setLocals(o)
+}
+
+// makeTemp makes the build's own directory, which goes with it; found unlocked, the next command removes it. A
+// build that finds everything in the cache makes none.
+func (s *solver) makeTemp() (string, error) {
+	tmp, err := s.b.Store.TempDir("build-")
+	if err != nil {
+		return "", fmt.Errorf("make temporary directory: %w", err)
 	}
-	return s, nil
+	s.onClose(func() { _ = tmp.Close() })
+	return tmp.Path, nil
+}
+
+func (s *solver) onClose(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.undo = append(s.undo, f)
 }
 
 // close gives back what the build held, the newest first.
 func (s *solver) close() {
-	for i := len(s.undo) - 1; i >= 0; i-- {
-		s.undo[i]()
+	for {
+		s.mu.Lock()
+		n := len(s.undo)
+		if n == 0 {
+			s.mu.Unlock()
+			return
+		}
+		f := s.undo[n-1]
+		s.undo = s.undo[:n-1]
+		s.mu.Unlock()
+		f() // may need the temporary directory, and so add to the list
 	}
-	s.undo = nil
 }
 
 // solve returns what v makes; it is worked out once.
@@ -267,7 +274,8 @@ func (s *solver) contentKey(ctx context.Context, sn *snapshot, sels []selector) 
 	if err != nil {
 		return "", err
 	}
-	if d := s.cache.contentDigest(memo); d != "" {
+	var d string
+	if s.cache.memo(memo, &d) && d != "" {
 		return d, nil
 	}
 	t, release, err := s.stage.view(sn)
@@ -275,11 +283,10 @@ func (s *solver) contentKey(ctx context.Context, sn *snapshot, sels []selector) 
 		return "", err
 	}
 	defer release()
-	d, err := treeDigest(ctx, t, sels, nil)
-	if err != nil {
+	if d, err = treeDigest(ctx, t, sels, nil); err != nil {
 		return "", err
 	}
-	return d, s.cache.setContentDigest(memo, d)
+	return d, s.cache.setMemo(memo, d)
 }
 
 func memoKey(layers []string, sels []selector) (string, error) {
@@ -298,7 +305,7 @@ func (s *solver) digestFile(dir string) *digestFile {
 	if d == nil {
 		d = openDigestFile(s.cache.content, dir, s.b.Now())
 		s.files[dir] = d
-		s.undo = append(s.undo, func() {
+		s.undo = append(s.undo, func() { // s.mu is held
 			if err := d.save(s.cache.publish); err != nil {
 				s.b.Log.Debug("remember digests of the build context", "error", err)
 			}

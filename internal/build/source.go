@@ -26,13 +26,13 @@ const (
 	localDockerfile = "dockerfile"
 )
 
-// setLocals finds the build contexts. tmp is this build's own directory.
-func (s *solver) setLocals(tmp string, o Options) error {
+// setLocals finds the build contexts; without one there is an empty directory.
+func (s *solver) setLocals(o Options) error {
 	dir := o.ContextDir
 	if dir == "" {
-		dir = filepath.Join(tmp, "no-context")
-		if err := os.Mkdir(dir, 0o755); err != nil {
-			return fmt.Errorf("make empty context: %w", err)
+		var err error
+		if dir, err = s.stage.newDir("no-context-"); err != nil {
+			return err
 		}
 	}
 	if err := s.addLocal(localContext, dir); err != nil {
@@ -204,10 +204,10 @@ type imageLoad struct {
 // resolveImage finds the image called name: in the store, unless --pull, then in its registry.
 func (s *solver) resolveImage(ctx context.Context, name string, opt sourceresolver.Opt) (*store.Image, error) {
 	s.mu.Lock()
-	l := s.shown[name]
+	l := s.loads[name]
 	if l == nil {
 		l = &imageLoad{}
-		s.shown[name] = l
+		s.loads[name] = l
 	}
 	s.mu.Unlock()
 	l.once.Do(func() {

@@ -2,7 +2,6 @@ package build
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
 	"github.com/moby/buildkit/frontend/dockerfile/parser"
+	"github.com/moby/buildkit/solver/pb"
 	"github.com/moby/sys/user"
 
 	"github.com/deckhand-engine/deckhand/internal/store"
@@ -48,8 +48,21 @@ func (r UserReport) Lines(name string) []string {
 const suggestedUID = "9000"
 
 // reportUser resolves the image's user in its own root.
-func (s *solver) reportUser(ctx context.Context, img *store.Image, layers []string, dockerfile []byte, o Options) (UserReport, error) {
-	r := UserReport{User: img.Config.Config.User}
+func (s *solver) reportUser(img *store.Image, layers []string, dockerfile []byte, o Options) (UserReport, error) {
+	r, err := s.resolveUser(img.Config.Config.User, layers)
+	if r.Root() {
+		r.Why, r.Fix = rootCause(dockerfile, o)
+	}
+	return r, err
+}
+
+// resolveUser looks a user up in the root that the layers make; the answer is remembered with the layers.
+func (s *solver) resolveUser(spec string, layers []string) (UserReport, error) {
+	r := UserReport{User: spec}
+	memo, err := opKey(&pb.Op{}, []string{"user", spec, layersKey(layers)})
+	if err != nil || s.cache.memo(memo, &r) && r.User == spec {
+		return r, err
+	}
 	t, release, err := s.stage.view(&snapshot{Layers: layers})
 	if err != nil {
 		return r, err
@@ -60,19 +73,13 @@ func (s *solver) reportUser(ctx context.Context, img *store.Image, layers []stri
 		return r, fmt.Errorf("open image root: %w", err)
 	}
 	defer func() { _ = root.Close() }() // nothing is written through it
-	u, err := oci.ResolveUser(root, r.User, nil)
+	u, err := oci.ResolveUser(root, spec, nil)
 	if err != nil {
-		r.Problem = err.Error()
-		return r, nil //nolint:nilerr // the image is built; that it cannot run is said at the end
+		r.Problem = err.Error() // the image is built; that it cannot run is said at the end
+	} else {
+		r.UID, r.GID, r.Name = u.UID, u.GID, cmpOr(u.Name, nameOf(t, int(u.UID)))
 	}
-	r.UID, r.GID, r.Name = u.UID, u.GID, u.Name
-	if r.Name == "" {
-		r.Name = nameOf(t, int(u.UID))
-	}
-	if u.UID == 0 {
-		r.Why, r.Fix = rootCause(dockerfile, o)
-	}
-	return r, nil
+	return r, s.cache.setMemo(memo, r)
 }
 
 // nameOf is a uid's name in the tree's passwd.
