@@ -231,8 +231,8 @@ func (c config) bridgeAddress(link netlink.Link) (netip.Prefix, error) {
 	if err != nil {
 		return netip.Prefix{}, fmt.Errorf("list addresses of %s: %w", c.bridge, err)
 	}
-	for _, a := range addrs {
-		subnet := prefix(a.IPNet)
+	if len(addrs) > 0 {
+		subnet := prefix(addrs[0].IPNet)
 		if subnet.Bits() > 30 || nth(subnet, 1) != subnet.Addr() {
 			return netip.Prefix{}, fmt.Errorf("bridge %s has address %s, not the first of a network of at least /30", c.bridge, subnet)
 		}

@@ -142,9 +142,9 @@ func boundPort(fd int) (uint16, error) {
 	}
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
-		return uint16(sa.Port), nil
+		return uint16(sa.Port), nil //nolint:gosec // G115: a port
 	case *unix.SockaddrInet6:
-		return uint16(sa.Port), nil
+		return uint16(sa.Port), nil //nolint:gosec // G115: a port
 	}
 	return 0, errors.New("read socket name: unknown family")
 }

@@ -113,8 +113,8 @@ func (c config) takeAddress(subnet netip.Prefix) (*lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	usable := size - 3 // network, gateway, broadcast
-	start := rand.Uint32N(usable)
+	usable := size - 3            // network, gateway, broadcast
+	start := rand.Uint32N(usable) //nolint:gosec // G404: spreads, hides nothing
 	for i := range usable {
 		n := 2 + (start+i)%usable
 		switch ok, err := a.tryLock(n); {

@@ -99,20 +99,7 @@ func (c config) open(ctx context.Context, o Options) (*Network, error) {
 		return nil, fmt.Errorf("invalid hostname %q", o.Hostname)
 	}
 	n := &Network{cfg: c, opts: o}
-	var err error
-	switch o.Mode {
-	case None:
-	case Host:
-		if len(o.Ports) > 0 {
-			o.Log.Warn("Published ports are discarded when using host network mode")
-		}
-	case Bridge:
-		err = n.openBridge(ctx)
-	case Pasta:
-		err = n.openPasta()
-	default:
-		err = fmt.Errorf("network %s not found", o.Mode)
-	}
+	err := n.reserve(ctx)
 	if err == nil {
 		err = n.nameFiles()
 	}
@@ -121,6 +108,24 @@ func (c config) open(ctx context.Context, o Options) (*Network, error) {
 		return nil, err
 	}
 	return n, nil
+}
+
+func (n *Network) reserve(ctx context.Context) error {
+	switch n.opts.Mode {
+	case None:
+		return nil
+	case Host:
+		if len(n.opts.Ports) > 0 {
+			n.opts.Log.Warn("Published ports are discarded when using host network mode")
+		}
+		return nil
+	case Bridge:
+		return n.openBridge(ctx)
+	case Pasta:
+		return n.openPasta()
+	default:
+		return fmt.Errorf("network %s not found: the networks are bridge, host, none and pasta", n.opts.Mode)
+	}
 }
 
 // openBridge makes sure of the bridge and takes an address and the host ports.

@@ -20,42 +20,55 @@ type Port struct {
 // ParsePorts reads docker's -p syntax ([ip:][host[-end]:]ctr[-end][/proto]). A range gives one Port
 // for each number; a range of host ports for a single container port gives one Port with HostPortEnd.
 func ParsePorts(s string) ([]Port, error) {
-	spec, proto, found := strings.Cut(s, "/")
-	proto = strings.ToLower(proto)
-	if !found {
-		proto = "tcp"
+	p, last, err := parsePort(s)
+	if err == nil {
+		var ports []Port
+		if ports, err = expand(p, last); err == nil {
+			return ports, nil
+		}
 	}
-	if proto != "tcp" && proto != "udp" {
-		return nil, fmt.Errorf("invalid port %q: protocol %q is not tcp or udp", s, proto)
+	return nil, fmt.Errorf("invalid port %q: %w", s, err)
+}
+
+// parsePort reads the parts: p has the first of each range, HostPortEnd and last have the last.
+func parsePort(s string) (p Port, last uint16, err error) {
+	spec, proto, found := strings.Cut(s, "/")
+	p.Protocol = strings.ToLower(proto)
+	if !found {
+		p.Protocol = "tcp"
+	}
+	if p.Protocol != "tcp" && p.Protocol != "udp" {
+		return p, 0, fmt.Errorf("protocol %q is not tcp or udp", proto)
 	}
 	ip, host, ctr := splitPort(spec)
-	first := Port{Protocol: proto}
-	if ip != "" {
-		addr, err := netip.ParseAddr(ip)
-		if err != nil || addr.Zone() != "" {
-			return nil, fmt.Errorf("invalid port %q: invalid IP address %q", s, ip)
-		}
-		first.HostIP = addr.Unmap()
+	if p.HostIP, err = parseHostIP(ip); err != nil {
+		return p, 0, err
 	}
 	if ctr == "" {
-		return nil, fmt.Errorf("invalid port %q: no port specified", s)
+		return p, 0, errors.New("no port specified")
 	}
-	lo, hi, err := parseRange(ctr)
-	if err != nil || lo == 0 {
-		return nil, fmt.Errorf("invalid port %q: invalid container port %q", s, ctr)
+	if p.ContainerPort, last, err = parseRange(ctr); err != nil || p.ContainerPort == 0 {
+		return p, 0, fmt.Errorf("invalid container port %q", ctr)
 	}
-	var hostLo, hostHi uint16
-	if host != "" {
-		if hostLo, hostHi, err = parseRange(host); err != nil || (hostLo == 0 && hostHi != 0) {
-			return nil, fmt.Errorf("invalid port %q: invalid host port %q", s, host)
-		}
+	if host == "" {
+		return p, last, nil
 	}
-	first.HostPort, first.HostPortEnd, first.ContainerPort = hostLo, hostHi, lo
-	ports, err := expand(first, hi)
-	if err != nil {
-		return nil, fmt.Errorf("invalid port %q: %w", s, err)
+	if p.HostPort, p.HostPortEnd, err = parseRange(host); err != nil || (p.HostPort == 0 && p.HostPortEnd != 0) {
+		return p, 0, fmt.Errorf("invalid host port %q", host)
 	}
-	return ports, nil
+	return p, last, nil
+}
+
+// parseHostIP reads an address without a zone; empty is the invalid one, every address.
+func parseHostIP(ip string) (netip.Addr, error) {
+	if ip == "" {
+		return netip.Addr{}, nil
+	}
+	addr, err := netip.ParseAddr(ip)
+	if err != nil || addr.Zone() != "" {
+		return netip.Addr{}, fmt.Errorf("invalid IP address %q", ip)
+	}
+	return addr.Unmap(), nil
 }
 
 // splitPort takes ip:host:ctr apart from its end; ip may be a bare or bracketed IPv6 address.

@@ -175,7 +175,7 @@ func visit(netns *os.File, f func() error) error {
 }
 
 func setNetns(ns *os.File) error {
-	return unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET) //nolint:gosec // G115: a descriptor fits an int
+	return unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
 }
 
 func openHere() (*netnsHandle, error) {
