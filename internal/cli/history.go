@@ -52,7 +52,10 @@ func runHistory(ctx context.Context, a *app, o *historyOptions, name string) err
 		return noSuchImage(err, name)
 	}
 	now := time.Now() //nolint:forbidigo // ages are shown as of now
-	l := listing{format: o.format, quiet: o.quiet, id: "ID", table: []string{"ID", "CreatedSince", "CreatedBy", "Size", "Comment"}}
+	l := listing{
+		format: o.format, quiet: o.quiet, id: "ID", titles: map[string]string{"ID": "IMAGE"},
+		table: []string{"ID", "CreatedSince", "CreatedBy", "Size", "Comment"},
+	}
 	return l.write(a.out, historyRows(img, o, now))
 }
 

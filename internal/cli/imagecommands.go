@@ -71,8 +71,7 @@ func parseRef(s string) (ref.Reference, error) {
 func noSuchImage(err error, name string) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return withHint(&namedError{text: "No such image: " + name, err: err}, "what there is:  deckhand images",
-			"from a registry: deckhand pull "+name)
+		return withHint(&namedError{text: "No such image: " + name, err: err}, "images that are here:  deckhand images")
 	case errors.Is(err, store.ErrCorrupt):
 		return withHint(err, "get it anew:  deckhand rmi -f "+name+" && deckhand pull "+name)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -120,7 +121,7 @@ func (a *app) fetchImage(ctx context.Context, s *store.Store, c *registry.Client
 	var progress registry.Progress = registry.Quiet{}
 	end := func(error) {}
 	if !quiet {
-		d := a.newBlobDisplay("Pulling " + r.Familiar())
+		d := a.newBlobDisplay(false, r.Familiar())
 		progress, end = d, d.end
 	}
 	desc, err := c.Pull(ctx, r, s, progress)
@@ -135,6 +136,13 @@ func (a *app) fetchImage(ctx context.Context, s *store.Store, c *registry.Client
 	return img, a.unpack(ctx, s, img, quiet)
 }
 
+func layerCount(n int) string {
+	if n == 1 {
+		return "1 layer"
+	}
+	return strconv.Itoa(n) + " layers"
+}
+
 // unpack unpacks the image's layers now, so that its first container need not.
 func (a *app) unpack(ctx context.Context, s *store.Store, img *store.Image, quiet bool) error {
 	var step *ui.Step
@@ -142,7 +150,7 @@ func (a *app) unpack(ctx context.Context, s *store.Store, img *store.Image, quie
 		p := ui.NewProgress(a.err, ui.TTY)
 		p.Title("Unpacking")
 		defer p.Close()
-		step = p.Step(fmt.Sprintf("%d layers", len(img.Manifest.Layers)))
+		step = p.Step(layerCount(len(img.Manifest.Layers)))
 	}
 	_, err := s.ImageLayers(ctx, img)
 	if step != nil {

@@ -59,7 +59,7 @@ func runPush(ctx context.Context, a *app, o *pushOptions, name string) error {
 	img, err := s.Image(ctx, r.String())
 	if errors.Is(err, store.ErrNotFound) {
 		return done(withHint(&namedError{"An image does not exist locally with the tag: " + r.Familiar(), err},
-			"name an image so:  deckhand tag IMAGE "+r.Familiar()))
+			"give an image that name:  deckhand tag IMAGE "+r.Familiar()))
 	}
 	if err != nil {
 		return done(err)
@@ -77,7 +77,7 @@ func (a *app) pushImage(ctx context.Context, s *store.Store, o *pushOptions, r r
 	end := func(error) {}
 	if !o.quiet {
 		a.note("The push refers to repository [%s]", r.Name())
-		d := a.newBlobDisplay("Pushing " + r.Familiar())
+		d := a.newBlobDisplay(true, r.Familiar())
 		progress, end = d, d.end
 	}
 	d, err := client.Push(ctx, r, img.Target, s, progress)

@@ -59,13 +59,18 @@ type blobDisplay struct {
 	mu    sync.Mutex
 	out   io.Writer
 	prog  *ui.Progress
+	push  bool
 	steps map[digest.Digest]*ui.Step
 	state map[digest.Digest]string
 }
 
-// newBlobDisplay writes to stderr; title is "Pulling ubuntu:latest".
-func (a *app) newBlobDisplay(title string) *blobDisplay {
-	d := &blobDisplay{out: a.err, steps: map[digest.Digest]*ui.Step{}, state: map[digest.Digest]string{}}
+// newBlobDisplay writes to stderr, about a push or a pull of the named image.
+func (a *app) newBlobDisplay(push bool, image string) *blobDisplay {
+	title := "Pulling " + image
+	if push {
+		title = "Pushing " + image
+	}
+	d := &blobDisplay{out: a.err, push: push, steps: map[digest.Digest]*ui.Step{}, state: map[digest.Digest]string{}}
 	if ui.IsTerminal(a.err) {
 		d.prog = ui.NewProgress(a.err, ui.TTY)
 		d.prog.Title(title)
@@ -74,11 +79,14 @@ func (a *app) newBlobDisplay(title string) *blobDisplay {
 }
 
 // words are docker's for the states of a transfer.
-func words(state string) string {
+func (d *blobDisplay) words(state string) string {
 	switch state {
 	case registry.StateWaiting:
 		return "Waiting"
 	case registry.StateExists:
+		if d.push {
+			return "Layer already exists"
+		}
 		return "Already exists"
 	case registry.StateMounted:
 		return "Mounted from another repository"
@@ -89,7 +97,10 @@ func words(state string) string {
 	case registry.StatePushing:
 		return "Pushing"
 	}
-	return "Complete"
+	if d.push {
+		return "Pushed"
+	}
+	return "Pull complete"
 }
 
 // Blob implements registry.Progress.
@@ -123,7 +134,7 @@ func (d *blobDisplay) line(desc v1.Descriptor, state string) {
 		return
 	}
 	d.state[desc.Digest] = state
-	_, _ = io.WriteString(d.out, shortDigest(desc.Digest)+": "+words(state)+"\n") // progress that cannot be shown is no error
+	_, _ = io.WriteString(d.out, shortDigest(desc.Digest)+": "+d.words(state)+"\n") // progress that cannot be shown is no error
 }
 
 // end finishes the display; what is under way has failed with err.

@@ -17,6 +17,7 @@
 //	waitfor DURATION cmd ...   runs cmd again and again until it succeeds, for at most DURATION
 //	base REF                   imports the small root filesystem
 //	debian REF                 imports a real Debian system with apt
+//	registry [USER:PASSWORD]   starts an empty registry on loopback and sets $REGISTRY to its address
 //	need root|userns|PROGRAM…  skips by name, or fails under DECKHAND_TEST_STRICT=1
 //	[!] leakcheck              requires that nothing (something) of this data root runs or is mounted; run at
 //	                           the end of every script by itself
@@ -67,6 +68,7 @@ func Run(t *testing.T, dir string) {
 			"debian":    cmdDebian,
 			"need":      cmdNeed,
 			"leakcheck": cmdLeakcheck,
+			"registry":  cmdRegistry,
 		},
 	})
 }
