@@ -22,6 +22,7 @@ type SpecOptions struct {
 	Args, Env         []string
 	Cwd, Hostname     string
 	Terminal          bool
+	ConsoleSize       *specs.Box // of the terminal; nil: unknown
 	ReadonlyRootfs    bool
 	HostNetwork       bool // share the host's network namespace
 	NewPrivileges     bool // true: no_new_privs off
@@ -57,6 +58,7 @@ func NewSpec(o SpecOptions) (*specs.Spec, error) {
 		Root:     &specs.Root{Path: "rootfs", Readonly: o.ReadonlyRootfs},
 		Process: &specs.Process{
 			Terminal:        o.Terminal,
+			ConsoleSize:     o.ConsoleSize,
 			Args:            o.Args,
 			Env:             o.environment(),
 			Cwd:             cwd,

@@ -79,14 +79,15 @@ func (a *app) outerStore(_ context.Context) (*store.Store, error) {
 	})
 }
 
-// engine is the engine on the store; what dead processes left behind is cleared first.
+// engine is the engine on the store. What dead processes left there is cleared first; a network's leftovers
+// are the business of those who use it.
 func (a *app) engine(ctx context.Context) (*engine.Engine, error) {
 	s, err := a.store(ctx)
 	if err != nil {
 		return nil, err
 	}
 	e := a.engineOn(s)
-	return e, e.Sweep(ctx)
+	return e, e.SweepContainers()
 }
 
 func (a *app) engineOn(s *store.Store) *engine.Engine {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
@@ -169,7 +170,6 @@ func (at *attachment) started(console *os.File) error {
 }
 
 func (at *attachment) joinConsole(console *os.File) error {
-	at.resize(console)
 	at.ours = append(at.ours, console)
 	at.copies = append(at.copies, func() { at.copyOutput(at.out, console, "stdout") })
 	if !at.interactive {
@@ -188,14 +188,31 @@ func (at *attachment) joinConsole(console *os.File) error {
 
 // resize gives the console our terminal's size.
 func (at *attachment) resize(console *os.File) {
-	for _, f := range []*os.File{at.in, at.out, at.err} {
-		ws, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
-		if err != nil {
-			continue
-		}
+	if ws := at.windowSize(); ws != nil {
 		_ = unix.IoctlSetWinsize(int(console.Fd()), unix.TIOCSWINSZ, ws) // the process may have ended
-		return
 	}
+}
+
+// windowSize is our terminal's size, nil without one.
+func (at *attachment) windowSize() *unix.Winsize {
+	for _, f := range []*os.File{at.in, at.out, at.err} {
+		if ws, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil {
+			return ws
+		}
+	}
+	return nil
+}
+
+// consoleSize is the size a new console begins with, nil where it is none or unknown.
+func (at *attachment) consoleSize() *specs.Box {
+	if !at.tty {
+		return nil
+	}
+	ws := at.windowSize()
+	if ws == nil {
+		return nil
+	}
+	return &specs.Box{Height: uint(ws.Row), Width: uint(ws.Col)}
 }
 
 // finish waits for the output's end and restores the terminal.

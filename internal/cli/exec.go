@@ -77,14 +77,14 @@ func (a *app) execAttached(ctx context.Context, e *engine.Engine, rec *store.Con
 	if err != nil {
 		return err
 	}
-	eo.Stdio = at.stdio
+	caught := catchSignals(at.tty)
+	eo.Stdio, eo.Size = at.stdio, at.consoleSize()
 	p, err := e.Exec(ctx, rec, eo)
 	if err != nil {
 		at.abort()
 		return a.explainNotRunning(err, rec)
 	}
-	stop := forwardSignals(p, at.resizer(p.Console))
-	defer stop()
+	caught.forward(p, at.resizer(p.Console))
 	if err := at.started(p.Console); err != nil {
 		a.note("deckhand: %v", err)
 	}

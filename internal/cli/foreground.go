@@ -24,13 +24,14 @@ func (a *app) foreground(ctx context.Context, c *engine.Container, interactive b
 	if err != nil {
 		return errors.Join(closeLog(log, err), c.Remove())
 	}
+	caught := catchSignals(at.tty)
+	c.Config.Spec.ConsoleSize = at.consoleSize()
 	r, err := c.Start(ctx, at.stdio, check)
 	if err != nil {
 		at.abort()
 		return joinQuiet(err, closeLog(log, c.Abandon(err)))
 	}
-	stop := forwardSignals(r, at.resizer(r.Console))
-	defer stop()
+	caught.forward(r, at.resizer(r.Console))
 	if err := at.started(r.Console); err != nil {
 		a.note("deckhand: %v", err)
 	}

@@ -70,9 +70,9 @@ func answerFor(err error, notes []string) answer {
 }
 
 // runDetached starts the container under a monitor and prints its id.
-func (a *app) runDetached(ctx context.Context, e *engine.Engine, l *launch, o *runOptions) error {
+func (a *app) runDetached(ctx context.Context, l *launch, o *runOptions) error {
 	if err := a.spawnMonitor(ctx, l); err != nil {
-		return a.explainConflict(e, l.Record.Name, err)
+		return err
 	}
 	if err := writeCIDFile(o.cidFile, l.Record.ID); err != nil {
 		return err
@@ -147,7 +147,7 @@ func (a *app) monitor(ctx context.Context) error {
 	default:
 		err = m.container(ctx)
 	}
-	m.answer(err) // does nothing where it has been answered
+	m.answer(engineError(err)) // does nothing where it has been answered
 	return nil
 }
 
@@ -207,13 +207,13 @@ func (m *monitorRun) container(ctx context.Context) error {
 	if err != nil {
 		return m.abandon(c, err)
 	}
+	caught := catchSignals(false)
 	r, err := c.Start(ctx, at.stdio, m.launch.Root.checker(m.note))
 	if err != nil {
 		at.abort()
 		return m.abandon(c, err)
 	}
-	stop := forwardSignals(r, nil)
-	defer stop()
+	caught.forward(r, nil)
 	err = at.started(r.Console)
 	m.answer(err)
 	_, err = c.Wait(ctx, r)
@@ -233,7 +233,8 @@ func (m *monitorRun) abandon(c *engine.Container, err error) error {
 // open makes the container's record, or takes the one that is there.
 func (m *monitorRun) open(ctx context.Context, e *engine.Engine) (*engine.Container, error) {
 	if m.launch.Start == "" {
-		return e.Create(ctx, m.launch.Record, m.launch.Config)
+		c, err := e.Create(ctx, m.launch.Record, m.launch.Config)
+		return c, explainConflict(err, m.launch.Record.Name)
 	}
 	rec, err := e.Store.Container(m.launch.Start)
 	if err != nil {

@@ -113,7 +113,7 @@ func (a *app) psRows(s *store.Store, o *psOptions, match filters) ([]map[string]
 
 // psRow is one container under docker's names.
 func (a *app) psRow(c *store.Container, st store.State, cfg engine.Config, full bool) map[string]string {
-	id, command := c.ID, strings.Join(c.Command, " ")
+	id, command := c.ID, commandText(c.Command)
 	if !full {
 		id, command = shortID(id), ellipsis(command, 20)
 	}
@@ -131,6 +131,18 @@ func (a *app) psRow(c *store.Container, st store.State, cfg engine.Config, full 
 		"Labels":     labelText(cfg.Labels),
 		"Networks":   string(cfg.Network),
 	}
+}
+
+// commandText is docker's form of a command: arguments with a space are quoted.
+func commandText(command []string) string {
+	words := make([]string, len(command))
+	for i, w := range command {
+		if i > 0 && strings.Contains(w, " ") {
+			w = "'" + w + "'"
+		}
+		words[i] = w
+	}
+	return strings.Join(words, " ")
 }
 
 // ellipsis cuts s to n characters as docker does.

@@ -47,6 +47,9 @@ func (a *app) rm(ctx context.Context, force bool, names []string) error {
 	if err != nil {
 		return err
 	}
+	if err := e.Sweep(ctx); err != nil {
+		return err
+	}
 	if force {
 		names = existing(e.Store, names, a.note)
 	}
@@ -83,9 +86,7 @@ func killIfRunning(ctx context.Context, e *engine.Engine, name string) error {
 	if err != nil {
 		return err
 	}
-	if !rec.AutoRemove {
-		_, err = e.WaitExit(ctx, rec.ID)
-	}
+	_, err = e.WaitExit(ctx, rec.ID)
 	return err
 }
 

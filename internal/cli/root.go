@@ -75,8 +75,10 @@ func (a *app) rootCommand(name string) *cobra.Command {
 		Short:         "Build, keep and run containers that never get root by accident",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.ArbitraryArgs,
-		RunE:          func(cmd *cobra.Command, args []string) error { return runRoot(cmd, args) },
+
+		SuggestionsMinimumDistance: 2,
+		Args:                       cobra.ArbitraryArgs,
+		RunE:                       func(cmd *cobra.Command, args []string) error { return runRoot(cmd, args) },
 	}
 	root.SetFlagErrorFunc(usageError)
 	f := root.PersistentFlags()
@@ -133,7 +135,11 @@ func usageError(cmd *cobra.Command, err error) error {
 	if cmd.Name() == "run" || cmd.Name() == "exec" {
 		code = exitEngine
 	}
-	return &codeError{code: code, err: withHint(err, "its flags:  "+cmd.CommandPath()+" --help")}
+	return &codeError{code: code, err: withUsage(cmd, err)}
+}
+
+func withUsage(cmd *cobra.Command, err error) error {
+	return withHint(err, "its flags:  "+cmd.CommandPath()+" --help")
 }
 
 // argCount checks the number of arguments in docker's words; most < 0 means any number.
@@ -153,6 +159,6 @@ func argCount(least, most int) cobra.PositionalArgs {
 		if n == 1 {
 			s = ""
 		}
-		return usageError(cmd, fmt.Errorf("'%s' requires %s %d argument%s", cmd.CommandPath(), bound, n, s))
+		return withUsage(cmd, fmt.Errorf("'%s' requires %s %d argument%s", cmd.CommandPath(), bound, n, s))
 	}
 }

@@ -54,11 +54,11 @@ func (a *app) run(ctx context.Context, o *runOptions, image string, args []strin
 		return err
 	}
 	if o.detach {
-		return a.runDetached(ctx, e, l, o)
+		return a.runDetached(ctx, l, o)
 	}
 	c, err := e.Create(ctx, l.Record, l.Config)
 	if err != nil {
-		return a.explainConflict(e, l.Record.Name, err)
+		return explainConflict(err, l.Record.Name)
 	}
 	lease.Release()
 	if err := writeCIDFile(o.cidFile, l.Record.ID); err != nil {
@@ -144,17 +144,12 @@ func (a *app) prepareRun(ctx context.Context, e *engine.Engine, o *runOptions, n
 	}, nil
 }
 
-// explainConflict names the container that has the name, in docker's words.
-func (a *app) explainConflict(e *engine.Engine, name string, err error) error {
+// explainConflict says how to free a name that is taken.
+func explainConflict(err error, name string) error {
 	if !errors.Is(err, store.ErrConflict) {
 		return err
 	}
-	holder, findErr := e.Store.Container(name)
-	if findErr != nil {
-		return err
-	}
-	return withHint(fmt.Errorf("conflict: the container name %q is already in use by container %s", name, holder.ID),
-		"remove that container:  deckhand rm -f "+name)
+	return withHint(err, "remove that container:  deckhand rm -f "+name)
 }
 
 func writeCIDFile(path, id string) error {

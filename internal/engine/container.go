@@ -258,6 +258,12 @@ func makeUpper(s *Sandbox) error {
 
 // connect reserves the network.
 func (c *Container) connect(ctx context.Context, s *Sandbox) error {
+	networked := c.Config.Network == network.Bridge || c.Config.Network == network.Pasta
+	if networked {
+		if err := network.Sweep(ctx); err != nil {
+			return err
+		}
+	}
 	n, err := network.New(ctx, network.Options{
 		ID:       c.Record.ID,
 		Mode:     c.Config.Network,
@@ -270,7 +276,7 @@ func (c *Container) connect(ctx context.Context, s *Sandbox) error {
 	}
 	c.net = n
 	s.Options.HostNetwork = c.Config.Network == network.Host
-	if c.Config.Network == network.Bridge || c.Config.Network == network.Pasta {
+	if networked {
 		s.Network = n
 	}
 	return nil

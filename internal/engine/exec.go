@@ -26,6 +26,7 @@ type ExecOptions struct {
 	Cwd      string   // empty: the container's
 	User     string   // empty: the container's
 	Terminal bool
+	Size     *specs.Box // of the terminal; nil: unknown
 	Stdio    runtime.Stdio
 }
 
@@ -85,7 +86,7 @@ func execSpec(cfg Config, st store.State, o ExecOptions) (*specs.Spec, error) {
 	}
 	so := cfg.Spec
 	so.HostIDBase, so.IDCount = extra.HostIDBase, extra.IDCount
-	so.Args, so.Terminal = o.Args, o.Terminal
+	so.Args, so.Terminal, so.ConsoleSize = o.Args, o.Terminal, o.Size
 	so.Env = oci.MergeEnv(so.Env, o.Env)
 	if o.Cwd != "" {
 		so.Cwd = o.Cwd

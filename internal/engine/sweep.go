@@ -11,9 +11,14 @@ import (
 	"github.com/deckhand-engine/deckhand/internal/store"
 )
 
-// Sweep clears what dead processes left: cgroups, networks, records of containers to be removed. It costs
-// two readdirs where there is nothing.
+// Sweep clears what dead processes left: cgroups, networks, records of containers to be removed.
 func (e *Engine) Sweep(ctx context.Context) error {
+	return errors.Join(e.SweepContainers(), network.Sweep(ctx))
+}
+
+// SweepContainers is the part of Sweep that every start of a container pays for: one readdir where there
+// is nothing to clear.
+func (e *Engine) SweepContainers() error {
 	dead, err := e.Store.DeadContainers()
 	if err != nil {
 		return fmt.Errorf("find dead containers: %w", err)
@@ -24,7 +29,7 @@ func (e *Engine) Sweep(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("clear container %s: %w", c.ID, err))
 		}
 	}
-	return errors.Join(errors.Join(errs...), network.Sweep(ctx))
+	return errors.Join(errs...)
 }
 
 // bury clears up after a container whose watcher was killed. Its processes died with the watcher.
