@@ -107,6 +107,20 @@ func guestLinks(paths []string) error {
 	return nil
 }
 
+// guestOverwrite is our program, executed in a container by /proc/self/exe: it holds on to its own
+// file, becomes the guest, and so lets go of it, and opens it for writing.
+func guestOverwrite() int {
+	fd, err := unix.Open("/proc/self/exe", unix.O_PATH, 0)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "open our own file:", err)
+		return 1
+	}
+	path := "/proc/self/fd/" + strconv.Itoa(fd)
+	err = unix.Exec("/bin/guest", []string{"guest", "reopen", path, "#!/bin/evil"}, nil)
+	fmt.Fprintln(os.Stderr, "become the guest:", err)
+	return 1
+}
+
 // guestReopen opens a path for writing and writes.
 func guestReopen(a []string) error {
 	f, err := os.OpenFile(a[0], os.O_WRONLY, 0)

@@ -22,8 +22,13 @@ import (
 // The containers of these tests have one program, /guest: a copy of the test binary, which then does
 // what its arguments say (guest_test.go).
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == "guest" {
+	switch filepath.Base(os.Args[0]) {
+	case "guest":
 		os.Exit(guest(os.Args[1:]))
+	case "starter":
+		os.Exit(starter(os.Args[1:]))
+	case "exe", "self.sh": // the runtime was made to execute itself inside a container
+		os.Exit(guestOverwrite())
 	}
 	code := m.Run()
 	if image.dir != "" {
@@ -100,6 +105,8 @@ type box struct {
 	base string // UpperBase
 	o    StartOptions
 	idr  *idrange.Range
+	// lower are its layers, if not the image.
+	lower []string
 }
 
 // newBox makes the specification that `deckhand run -u 9000 --network none` would.
@@ -124,8 +131,11 @@ func newBox(t testing.TB, args ...string) *box {
 func (b *box) upper(path string) string { return filepath.Join(b.base, "upper", path) }
 
 func (b *box) mountRoot(userns *os.File) (*os.File, error) {
+	if b.lower == nil {
+		b.lower = []string{imageDir(b.t)}
+	}
 	return mount.Overlay{
-		Lower: []string{imageDir(b.t)}, UpperBase: b.base, IDMap: userns,
+		Lower: b.lower, UpperBase: b.base, IDMap: userns,
 		Upper: filepath.Join(b.base, "upper"), Work: filepath.Join(b.base, "work"),
 	}.Mount()
 }

@@ -100,9 +100,13 @@ var execSteps = []step{
 	{"", execute},
 }
 
-// run carries out the steps; it returns only by execve or exit.
+// run carries out the steps; it returns only by execve or exit. The process is not dumpable from here
+// to execve: nobody in the container may trace it or open its files in /proc.
 func run(steps []step) {
 	c := &child{sock: SocketFd, root: -1, dev: -1}
+	if err := raw.Prctl(raw.PR_SET_DUMPABLE, 0, 0); err != nil {
+		c.abort(fail("hide", err))
+	}
 	syscall.CloseOnExec(c.sock)
 	plan, fds, err := receivePlan(c.sock)
 	if err != nil {
@@ -134,12 +138,8 @@ func (c *child) abort(err error) {
 }
 
 // beginSession leaves the caller's session and terminal, and ties the process to its parent's life.
-// The process is not dumpable from here to execve: nobody may trace it or open its files in /proc.
 func beginSession(c *child) error {
 	if _, err := syscall.Setsid(); err != nil && err != syscall.EPERM { //nolint:errorlint // errno; EPERM: a leader already
-		return err
-	}
-	if err := raw.Prctl(raw.PR_SET_DUMPABLE, 0, 0); err != nil {
 		return err
 	}
 	return c.dieWithParent()
