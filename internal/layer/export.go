@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -81,6 +82,9 @@ func (x *exporter) entry(ctx context.Context, name string) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(full, &st); err != nil {
 		return fmt.Errorf("export %s: %w", full, err)
+	}
+	if strings.HasPrefix(path.Base(name), whiteoutPrefix) {
+		return fmt.Errorf("export %s: a layer cannot have a file of this name: %s marks deleted files", full, whiteoutPrefix)
 	}
 	if isWhiteout(&st) {
 		return x.mark(path.Join(path.Dir(name), whiteoutPrefix+path.Base(name)))

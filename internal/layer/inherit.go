@@ -57,7 +57,7 @@ func (e *extractor) inheritFrom(parent int, base, layer, name string) (found boo
 		return false, nil
 	}
 	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
-		return true, nil
+		return true, setTime(parent, base, unix.Timespec{})
 	}
 	if err != nil {
 		return false, err
@@ -68,7 +68,7 @@ func (e *extractor) inheritFrom(parent int, base, layer, name string) (found boo
 		return false, err
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
-		return true, nil
+		return true, setTime(parent, base, unix.Timespec{})
 	}
 	return true, e.copyMetadata(parent, base, fd, &st)
 }
