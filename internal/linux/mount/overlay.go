@@ -19,7 +19,7 @@ type Overlay struct {
 	UserXattr   bool     // inside a user namespace
 }
 
-// Mount makes a detached overlay mount (redirect_dir, metacopy, index off). The caller closes it.
+// Mount makes a detached overlay mount (redirects neither made nor followed, metacopy and index off). The caller closes it.
 //
 // The mount has no devices: a node in a layer is a file that cannot be opened, whoever made the
 // layer. It is volatile: nothing is flushed to disk on the container's behalf, so that a Work left by
@@ -89,7 +89,8 @@ func (o Overlay) mountSingle() (*os.File, error) {
 }
 
 func (o Overlay) setOptions(fs int) error {
-	for _, opt := range [...][2]string{{"xino", "off"}, {"redirect_dir", "off"}, {"metacopy", "off"}, {"index", "off"}} {
+	// nofollow is also all that userxattr can go with.
+	for _, opt := range [...][2]string{{"xino", "off"}, {"redirect_dir", "nofollow"}, {"metacopy", "off"}, {"index", "off"}} {
 		if err := setOption(fs, opt[0], opt[1]); err != nil {
 			return err
 		}
