@@ -74,6 +74,11 @@ func explainStatus(te *transport.Error, verb string, r ref.Reference) error {
 		}
 	case hasCode(te, transport.NameUnknownErrorCode):
 		return &Error{Ref: r, Kind: ErrNotFound, Err: te, Text: "repository " + name + " not found: " + why, Hint: spelling(r)}
+	case te.StatusCode == http.StatusNotFound && missingBlob(te) != "":
+		return &Error{
+			Ref: r, Kind: ErrNotFound, Err: te, Hint: "push the image to the registry again",
+			Text: verb + " " + r.Familiar() + ": the registry has lost blob " + missingBlob(te) + ", which the manifest names: " + why,
+		}
 	case te.StatusCode == http.StatusNotFound:
 		return &Error{Ref: r, Kind: ErrNotFound, Err: te, Text: "manifest for " + r.Familiar() + " not found: " + why, Hint: spelling(r)}
 	case te.StatusCode == http.StatusTooManyRequests:
@@ -86,6 +91,15 @@ func explainStatus(te *transport.Error, verb string, r ref.Reference) error {
 		Ref: r, Err: te,
 		Text: fmt.Sprintf("%s %s: registry %s answered %d %s: %s", verb, r.Familiar(), r.Registry, te.StatusCode, http.StatusText(te.StatusCode), why),
 	}
+}
+
+// missingBlob is the digest of the blob that a request was about, empty for other requests.
+func missingBlob(te *transport.Error) string {
+	if te.Request == nil || te.Request.Method != http.MethodGet {
+		return ""
+	}
+	_, blob, _ := strings.Cut(te.Request.URL.Path, "/blobs/")
+	return blob
 }
 
 func spelling(r ref.Reference) string {

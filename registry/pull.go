@@ -71,7 +71,7 @@ func (c *Client) resolve(ctx context.Context, s *session, r ref.Reference) ([]by
 	if r.Digest != "" {
 		id = r.Digest.String()
 	}
-	for range maxNesting {
+	for depth := range maxNesting {
 		raw, desc, err := s.manifest(ctx, id)
 		if err != nil {
 			return nil, desc, nil, err
@@ -81,6 +81,9 @@ func (c *Client) resolve(ctx context.Context, s *session, r ref.Reference) ([]by
 			return nil, desc, nil, err
 		}
 		desc.MediaType = doc.MediaType
+		if depth == 0 && c.Found != nil {
+			c.Found(desc)
+		}
 		switch {
 		case doc.MediaType == dockerSchema1:
 			return nil, desc, nil, &Error{

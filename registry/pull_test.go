@@ -122,9 +122,14 @@ func TestPullPlatform(t *testing.T) {
 			if tc.want == "linux/arm64" {
 				want = byName["linux/arm64/v8"]
 			}
+			var found v1.Descriptor
+			c.Found = func(d v1.Descriptor) { found = d }
 			got, err := c.Pull(t.Context(), srv.ref("multi:"+tc.tag), newStore(t), nil)
 			if err != nil || got.Digest != want {
 				t.Errorf("pulled %s, %v, want %s", got.Digest, err, want)
+			}
+			if found.MediaType != v1.MediaTypeImageIndex || found.Digest == got.Digest {
+				t.Errorf("found %v, want the index", found)
 			}
 		})
 	}
@@ -375,7 +380,17 @@ func TestPullErrors(t *testing.T) {
 		"unauthorized": {answer(401, `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`), "app", registry.ErrDenied, "may require 'docker login': unauthorized: authentication required"},
 		"rate limit":   {answer(429, `{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}`), "app", nil, "slow down"},
 		"always 500":   {answer(500, "boom"), "app", nil, "answered 500 Internal Server Error"},
-		"html":         {answer(404, "<html>"), "app", registry.ErrNotFound, "manifest for " + srv.host + "/app:latest not found"},
+		"lost blob": {
+			func(w http.ResponseWriter, r *http.Request) bool {
+				if strings.Contains(r.URL.Path, "/blobs/") {
+					w.WriteHeader(http.StatusNotFound)
+					_, _ = w.Write([]byte(`{"errors":[{"code":"BLOB_UNKNOWN","message":"unknown blob"}]}`))
+					return true
+				}
+				return false
+			}, "app", registry.ErrNotFound, "the registry has lost blob sha256:",
+		},
+		"html": {answer(404, "<html>"), "app", registry.ErrNotFound, "manifest for " + srv.host + "/app:latest not found"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			srv.intercept(tc.hook)

@@ -58,6 +58,10 @@ type Client struct {
 	// that Push need not upload it. It may be nil.
 	Mount map[digest.Digest]string
 
+	// Found is told, by Pull, what the reference names at the registry: the image's manifest or the index that
+	// it was chosen from. It may be nil.
+	Found func(v1.Descriptor)
+
 	backoff   time.Duration     // first pause before a retry; 0: 200 ms
 	transport http.RoundTripper // for tests; nil: a new one
 }

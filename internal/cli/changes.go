@@ -229,11 +229,7 @@ type splitter struct {
 func (s *splitter) next(r rune) {
 	switch {
 	case s.escaped:
-		s.escaped = false
-		if s.quote == '"' && r != '"' && r != '\\' && r != '$' {
-			s.put('\\')
-		}
-		s.put(r)
+		s.escape(r)
 	case r == '\\' && s.quote != '\'':
 		s.escaped = true
 	case s.quote != 0:
@@ -245,6 +241,15 @@ func (s *splitter) next(r rune) {
 	default:
 		s.put(r)
 	}
+}
+
+// escape takes the character after a backslash; between double quotes the backslash stays before most of them.
+func (s *splitter) escape(r rune) {
+	s.escaped = false
+	if s.quote == '"' && !strings.ContainsRune("\"\\$", r) {
+		s.put('\\')
+	}
+	s.put(r)
 }
 
 func (s *splitter) quoted(r rune) {

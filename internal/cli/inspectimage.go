@@ -94,8 +94,10 @@ func imageNames(all []*store.Image, id digest.Digest) (tags, digests []string) {
 		if img.Ref.Tag != "" {
 			tags = append(tags, repositoryName(img)+":"+img.Ref.Tag)
 		}
-		if d := repositoryName(img) + "@" + img.Target.Digest.String(); !slices.Contains(digests, d) {
-			digests = append(digests, d)
+		for _, d := range []digest.Digest{img.Target.Digest, img.Ref.Digest} { // a reference may name the image by an index
+			if name := repositoryName(img) + "@" + d.String(); d != "" && !slices.Contains(digests, name) {
+				digests = append(digests, name)
+			}
 		}
 	}
 	slices.Sort(tags)

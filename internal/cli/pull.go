@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -20,6 +22,7 @@ type pullOptions struct {
 	quiet     bool
 	platform  string
 	tlsVerify bool
+	found     func(v1.Descriptor) // told what the name stands for at the registry
 }
 
 // AddFlags adds docker's flags, and podman's --tls-verify.
@@ -62,6 +65,8 @@ func (a *app) pullAndPrint(ctx context.Context, s *store.Store, o *pullOptions, 
 	if err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrCorrupt) {
 		return err
 	}
+	var named digest.Digest // of the index, where there is one
+	o.found = func(d v1.Descriptor) { named = d.Digest }
 	img, err := a.pullWith(ctx, s, r, o)
 	if err != nil {
 		return err
@@ -73,7 +78,7 @@ func (a *app) pullAndPrint(ctx context.Context, s *store.Store, o *pullOptions, 
 	if before != nil && before.Target.Digest == img.Target.Digest {
 		status = "Image is up to date for "
 	}
-	return a.println("Digest: " + img.Target.Digest.String() + "\nStatus: " + status + r.Familiar() + "\n" + r.String())
+	return a.println("Digest: " + named.String() + "\nStatus: " + status + r.Familiar() + "\n" + r.String())
 }
 
 // pullImage is pull for run: this machine's platform, progress shown.
@@ -85,7 +90,7 @@ func (a *app) pullImage(ctx context.Context, s *store.Store, r ref.Reference) (*
 
 // pullWith brings an image into the store, unpacks it and names it. On an error nothing of it is left.
 func (a *app) pullWith(ctx context.Context, s *store.Store, r ref.Reference, o *pullOptions) (img *store.Image, err error) {
-	client := &registry.Client{Insecure: !o.tlsVerify, UserAgent: "deckhand/" + versionNumber()}
+	client := &registry.Client{Insecure: !o.tlsVerify, UserAgent: "deckhand/" + versionNumber(), Found: o.found}
 	if o.platform != "" {
 		if client.Platform, err = registry.ParsePlatform(o.platform); err != nil {
 			return nil, err
