@@ -55,7 +55,7 @@ func (a *app) infoReport(ctx context.Context) (*infoReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &infoReport{Version: versionNumber(), DataRoot: root, Features: features.Probe()}
+	r := &infoReport{Version: versionNumber(), DataRoot: root, Features: features.Probe(root)}
 	s, err := a.outerStore(ctx)
 	if err != nil {
 		return nil, err
