@@ -1,0 +1,8 @@
+package store
+
+import "slices"
+
+func sorted(s []string) []string {
+	slices.Sort(s)
+	return s
+}
