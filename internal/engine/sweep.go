@@ -13,7 +13,7 @@ import (
 
 // Sweep clears what dead processes left: cgroups, networks, records of containers to be removed.
 func (e *Engine) Sweep(ctx context.Context) error {
-	return errors.Join(e.SweepContainers(), network.Sweep(ctx))
+	return errors.Join(e.SweepContainers(), cgroup.Sweep(), network.Sweep(ctx))
 }
 
 // SweepContainers is the part of Sweep that every start of a container pays for: one readdir where there
