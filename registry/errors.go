@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
@@ -50,8 +51,35 @@ func (e *Error) Unwrap() []error {
 
 // explain turns what the transport returned into an Error in docker's words; verb is "pull" or "push".
 func explain(err error, verb string, r ref.Reference) error {
-	var done *Error
-	if err == nil || errors.As(err, &done) || errors.Is(err, context.Canceled) {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err
+	}
+	if e, ok := errors.AsType[*Error](explained(err, verb, r)); ok {
+		e.Text, e.Hint = printable(e.Text), printable(e.Hint)
+		return e
+	}
+	return fmt.Errorf("%s %s: %w", verb, r.Familiar(), err)
+}
+
+// maxText bounds what of a registry's words is repeated, in bytes.
+const maxText = 1000
+
+// printable drops control characters: part of the text is a registry's, and it may end on a terminal.
+func printable(s string) string {
+	if len(s) > maxText {
+		s = s[:maxText] + " …"
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, ""))
+}
+
+// explained is an *Error for what there are words for, else err.
+func explained(err error, verb string, r ref.Reference) error {
+	if _, ok := errors.AsType[*Error](err); ok {
 		return err
 	}
 	if te, ok := errors.AsType[*transport.Error](err); ok {
@@ -60,7 +88,7 @@ func explain(err error, verb string, r ref.Reference) error {
 	if e := explainNetwork(err, r); e != nil {
 		return e
 	}
-	return fmt.Errorf("%s %s: %w", verb, r.Familiar(), err)
+	return err
 }
 
 func explainStatus(te *transport.Error, verb string, r ref.Reference) error {

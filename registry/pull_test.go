@@ -378,6 +378,7 @@ func TestPullErrors(t *testing.T) {
 			"pull access denied for " + srv.host + "/app, repository does not exist or may require 'docker login': denied: requested access to the resource is denied",
 		},
 		"unauthorized": {answer(401, `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}`), "app", registry.ErrDenied, "may require 'docker login': unauthorized: authentication required"},
+		"escapes":      {answer(500, `{"errors":[{"code":"UNKNOWN","message":"\u001b]0;owned\u0007red"}]}`), "app", nil, "unknown: ]0;ownedred"},
 		"rate limit":   {answer(429, `{"errors":[{"code":"TOOMANYREQUESTS","message":"slow down"}]}`), "app", nil, "slow down"},
 		"always 500":   {answer(500, "boom"), "app", nil, "answered 500 Internal Server Error"},
 		"lost blob": {
