@@ -10,6 +10,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/deckhand-engine/deckhand/internal/linux/rootless"
 	"github.com/deckhand-engine/deckhand/internal/runtime/stage"
 )
 
@@ -233,7 +234,13 @@ func cloneSealed(o *StartOptions, sealed *sealedExe) (*starting, error) {
 	}
 	theirs := os.NewFile(uintptr(pair[1]), "socket")
 	defer func() { _ = theirs.Close() }() // the child has it
-	attr := &os.ProcAttr{Files: append(files.child[:], theirs), Env: childEnv, Sys: cloneAttr(o)}
+	sys := cloneAttr(o)
+	// in an ordinary user's namespace the container's ids come in pieces
+	if sys.UidMappings, sys.GidMappings, err = rootless.Split(sys.UidMappings, sys.GidMappings); err != nil {
+		closeFd(pair[0])
+		return nil, err
+	}
+	attr := &os.ProcAttr{Files: append(files.child[:], theirs), Env: childEnv, Sys: sys}
 	process, err := startIn(o.Spec, sealed.path(), attr)
 	if err != nil {
 		closeFd(pair[0])

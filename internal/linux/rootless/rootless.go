@@ -79,11 +79,19 @@ var idCount = sync.OnceValue(func() uint32 {
 
 // mapped is the length of a map's part that starts at 0.
 func mapped(file string) (uint32, error) {
-	extents, err := user.ParseIDMapFile(file)
+	extents, err := readMap(file)
 	if err != nil {
-		return 0, fmt.Errorf("read id map: %w", err)
+		return 0, err
 	}
 	return contiguous(extents), nil
+}
+
+func readMap(file string) ([]user.IDMap, error) {
+	extents, err := user.ParseIDMapFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read id map: %w", err)
+	}
+	return extents, nil
 }
 
 func contiguous(extents []user.IDMap) uint32 {

@@ -154,3 +154,30 @@ func TestLookupOfNobody(t *testing.T) {
 		t.Errorf("fix: %s", s.Fix)
 	}
 }
+
+func TestSplit(t *testing.T) {
+	usual := []user.IDMap{{ID: 0, ParentID: 1000, Count: 1}, {ID: 1, ParentID: 100000, Count: 65536}}
+	m := func(c, h, n int) syscall.SysProcIDMap {
+		return syscall.SysProcIDMap{ContainerID: c, HostID: h, Size: n}
+	}
+	tests := map[string]struct {
+		mappings []syscall.SysProcIDMap
+		extents  []user.IDMap
+		want     []syscall.SysProcIDMap
+	}{
+		"identity":   {[]syscall.SysProcIDMap{m(0, 0, 65536)}, usual, []syscall.SysProcIDMap{m(0, 0, 1), m(1, 1, 65535)}},
+		"all of it":  {[]syscall.SysProcIDMap{m(0, 0, 65537)}, usual, []syscall.SysProcIDMap{m(0, 0, 1), m(1, 1, 65536)}},
+		"fits":       {[]syscall.SysProcIDMap{m(0, 1, 65536)}, usual, []syscall.SysProcIDMap{m(0, 1, 65536)}},
+		"single":     {[]syscall.SysProcIDMap{m(0, 0, 1)}, usual[:1], []syscall.SysProcIDMap{m(0, 0, 1)}},
+		"three":      {[]syscall.SysProcIDMap{m(10, 0, 20)}, []user.IDMap{{ID: 5, Count: 5}, {ID: 0, Count: 5}, {ID: 10, Count: 10}}, []syscall.SysProcIDMap{m(10, 0, 5), m(15, 5, 5), m(20, 10, 10)}},
+		"two of two": {[]syscall.SysProcIDMap{m(0, 1, 5), m(5, 0, 3)}, usual, []syscall.SysProcIDMap{m(0, 1, 5), m(5, 0, 1), m(6, 1, 2)}},
+		"none":       {nil, usual, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, split(tt.mappings, tt.extents)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
