@@ -176,13 +176,16 @@ func TestHostPorts(t *testing.T) {
 	l, err := net.Listen("tcp4", ":7777")
 	check(t, err)
 	defer l.Close()
+	comm, err := os.ReadFile("/proc/self/comm")
+	check(t, err)
+	self := strings.TrimSpace(string(comm))
 	tests := map[string]struct {
 		port, want string
 		is         error
 	}{
 		"another container's": {"8080:1", "Bind for 0.0.0.0:8080 failed: port is already allocated (by container 0123456789ab, pid ", unix.EADDRINUSE},
 		"on one address":      {"127.0.0.1:8080:1", "Bind for 127.0.0.1:8080 failed: port is already allocated (by container", unix.EADDRINUSE},
-		"a program's":         {"7777:1", "Bind for 0.0.0.0:7777 failed: port is already allocated (by network.test, pid ", unix.EADDRINUSE},
+		"a program's":         {"7777:1", "Bind for 0.0.0.0:7777 failed: port is already allocated (by " + self + ", pid ", unix.EADDRINUSE},
 		"not our address":     {"203.0.113.5:1:1", "Bind for 203.0.113.5:1 failed: 203.0.113.5 is not an address of this machine", unix.EADDRNOTAVAIL},
 	}
 	for name, tt := range tests {
@@ -388,30 +391,79 @@ func TestKilledHolder(t *testing.T) {
 		}
 		check(t, c.Release(t.Context()))
 	})
-	t.Run("same address", func(t *testing.T) {
-		kill()
-		_, dead := m.leased(t)
-		if len(dead) != 1 {
-			t.Fatalf("dead: %v", dead)
+}
+
+// TestKilledHolderAddress: the only address was a killed process's, and so are the elements to it.
+func TestKilledHolderAddress(t *testing.T) {
+	m := newMachine(t)
+	m.cfg.subnets = []netip.Prefix{netip.MustParsePrefix("10.87.0.0/30")}
+	check(t, m.open(t).Release(t.Context()))
+	startHolder(t, m, "8080:80,5353:53/udp").kill(t)
+	if got := len(m.elements(t)); got != 2 {
+		t.Fatalf("%d elements, want 2", got)
+	}
+	c := m.run(t)
+	if got := c.Address().String(); got != "10.87.0.2" {
+		t.Errorf("address %s", got)
+	}
+	if got := m.elements(t); len(got) != 0 {
+		t.Errorf("ports of the dead lead to the living: %v", got)
+	}
+}
+
+// TestFirstPacket: what is attached can be reached at once, not a repeated packet later.
+func TestFirstPacket(t *testing.T) {
+	m := newMachine(t)
+	for range 20 {
+		c := m.run(t)
+		if _, _, err := ask(t, nil, "tcp4", c.Address().String()+":80"); !errors.Is(err, unix.ECONNREFUSED) {
+			t.Errorf("right after Attach: %v", err)
 		}
-		a, err := m.cfg.openAddresses(m.cfg.readBase().Subnet)
+	}
+}
+
+// TestForgedSender: a container cannot send in another machine's name.
+func TestForgedSender(t *testing.T) {
+	m := newMachine(t)
+	c := m.run(t)
+	for where, ns := range map[string]*os.File{m.cfg.bridge: nil, "eth0": m.lan} { // else the kernel may drop it first
+		in(t, ns, func() {
+			for _, name := range []string{"all", where} {
+				check(t, os.WriteFile("/proc/sys/net/ipv4/conf/"+name+"/rp_filter", []byte("0"), 0o600))
+			}
+		})
+	}
+	got := make(chan string, 10)
+	in(t, m.lan, func() {
+		l, err := net.ListenPacket("udp4", ":514")
 		check(t, err)
-		_, err = a.tryLock(a.number(dead[0]))
+		t.Cleanup(func() { _ = l.Close() })
+		go func() {
+			buf := make([]byte, 100)
+			for {
+				n, _, err := l.ReadFrom(buf)
+				if err != nil {
+					return
+				}
+				got <- string(buf[:n])
+			}
+		}()
+	})
+	in(t, c.ns, func() {
+		eth, err := netlink.LinkByName("eth0")
 		check(t, err)
-		l, err := a.claim(a.number(dead[0]))
-		check(t, err)
-		if !l.stale {
-			t.Error("a dead process's address is not stale")
-		}
-		r, err := openRuleset(m.cfg)
-		check(t, err)
-		defer r.close()
-		check(t, l.purge(r, l.addr))
-		check(t, l.drop())
-		if got := len(m.elements(t)); got != 1 {
-			t.Errorf("%d elements, want 1", got)
+		addAddr(t, eth, "203.0.113.7/32")
+		for _, from := range []string{"203.0.113.7", c.Address().String()} {
+			conn, err := net.DialUDP("udp4", &net.UDPAddr{IP: net.ParseIP(from)}, &net.UDPAddr{IP: net.ParseIP(lanIP), Port: 514})
+			check(t, err)
+			_, err = conn.Write([]byte(from))
+			check(t, err)
+			_ = conn.Close()
 		}
 	})
+	if first := <-got; first != c.Address().String() { // sent last
+		t.Errorf("a packet from %s came through", first)
+	}
 }
 
 type holder struct {

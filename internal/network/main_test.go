@@ -255,8 +255,12 @@ func serve(t testing.TB, ns *os.File, network, addr, name string) {
 				if err != nil {
 					return
 				}
-				fmt.Fprintf(c, "%s %s", name, c.RemoteAddr())
-				_ = c.Close()
+				go func() {
+					_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+					_, _ = c.Read(make([]byte, 1))
+					fmt.Fprintf(c, "%s %s", name, c.RemoteAddr())
+					_ = c.Close()
+				}()
 			}
 		}()
 	})

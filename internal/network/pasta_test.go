@@ -299,7 +299,11 @@ func recordsIn(t *testing.T, dir string) []string {
 	return names
 }
 
-func alive(pid int) bool { return !errors.Is(unix.Kill(pid, 0), unix.ESRCH) }
+// alive does not count a dead one whose parent has not looked yet.
+func alive(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && !strings.Contains(string(stat), ") Z ")
+}
 
 // boxed is a container: a process in user and network namespaces of its own that does what it is told.
 type boxed struct {
