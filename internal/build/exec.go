@@ -304,7 +304,7 @@ func (w logWriter) Write(b []byte) (int, error) {
 
 // commit removes what only mounting has made and publishes the outputs.
 func (x *execution) commit(ctx context.Context) ([]*snapshot, error) {
-	if err := removeStubs(x.root.layer.Dir, x.mounts); err != nil {
+	if err := x.removeStubs(); err != nil {
 		return nil, err
 	}
 	out := make([]*snapshot, len(x.outputs))
@@ -319,26 +319,4 @@ func (x *execution) commit(ctx context.Context) ([]*snapshot, error) {
 		out[i] = sn
 	}
 	return out, nil
-}
-
-// removeStubs removes empty mount targets from a layer. The engine keeps them out of it, but where the step's
-// base has removed a target's directory, the runtime has to make it anew.
-func removeStubs(layer string, mounts []specs.Mount) error {
-	root, err := os.OpenRoot(layer)
-	if err != nil {
-		return fmt.Errorf("open layer: %w", err)
-	}
-	defer func() { _ = root.Close() }() // nothing was written through it
-	targets := []string{"etc/hosts", "etc/hostname", "etc/resolv.conf", "proc", "sys", "dev"}
-	for _, m := range mounts {
-		targets = append(targets, strings.TrimPrefix(filepath.Clean(m.Destination), "/"))
-	}
-	for _, t := range targets {
-		fi, err := root.Lstat(t)
-		if err != nil || fi.Mode().IsRegular() && fi.Size() > 0 || !fi.IsDir() && !fi.Mode().IsRegular() {
-			continue
-		}
-		_ = root.Remove(t) // a directory that is not empty stays: the step has written beside the mount
-	}
-	return nil
 }

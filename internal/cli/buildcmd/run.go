@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/deckhand-engine/deckhand/internal/build"
@@ -52,9 +53,13 @@ func (o *options) build(ctx context.Context, std files, mode ui.Mode, bo build.O
 	if err != nil {
 		return nil, err
 	}
-	if err := sweep(ctx); err != nil {
-		log.Debug("clear what dead processes left", "error", err)
-	}
+	var swept sync.WaitGroup
+	swept.Go(func() {
+		if err := sweep(ctx); err != nil {
+			log.Debug("clear what dead processes left", "error", err)
+		}
+	})
+	defer swept.Wait()
 	p := ui.NewProgress(std.err, mode)
 	b.Progress = progress{p}
 	res, err := b.Build(ctx, bo)
