@@ -161,6 +161,9 @@ func (e *Engine) finishSpec(s *Sandbox, r *Running, root *os.File) error {
 		}
 	}
 	ids := r.Spec.Linux.UIDMappings[0]
+	if e.SingleID {
+		dropUnmapped(&u, ids.Size)
+	}
 	if err := checkMapped(u, ids.Size); err != nil {
 		return err
 	}
@@ -186,6 +189,12 @@ func (e *UnmappedError) Error() string {
 		return fmt.Sprintf("id %d cannot be used: without subordinate ids a container has only id 0", e.ID)
 	}
 	return fmt.Sprintf("id %d cannot be used: a container has the ids 0-%d", e.ID, e.Count-1)
+}
+
+// dropUnmapped leaves out the supplementary groups that a namespace with a single id cannot have: root of most
+// images has some.
+func dropUnmapped(u *oci.User, count uint32) {
+	u.Groups = slices.DeleteFunc(slices.Clone(u.Groups), func(g uint32) bool { return g >= count && g != u.GID })
 }
 
 func checkMapped(u oci.User, count uint32) error {
