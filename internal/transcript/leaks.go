@@ -84,8 +84,10 @@ func mountNamespace(process string) string {
 
 // clear ends what owned lists, so that a failed script does not spoil the next.
 func clear(work string) {
+	var groups []string
 	for _, pid := range pids() {
 		if mentions(pid, work) != "" {
+			groups = append(groups, cgroup(pid))
 			_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
 		}
 	}
@@ -96,6 +98,34 @@ func clear(work string) {
 			_ = syscall.Unmount(f[4], syscall.MNT_DETACH) // reported already
 		}
 	}
+	settle(work) // nothing more can be done about what stays
+	for _, group := range groups {
+		if group != "" {
+			_ = os.Remove(group) // the next deckhand would do it too
+		}
+	}
+}
+
+// cgroup is the directory of a container's process, "" for any other.
+func cgroup(pid int) string {
+	content, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup") // it may have gone
+	for line := range strings.Lines(string(content)) {
+		_, path, ok := strings.Cut(strings.TrimSpace(line), "0::/deckhand/")
+		if !ok {
+			continue
+		}
+		for _, mount := range []string{"/sys/fs/cgroup/unified", "/sys/fs/cgroup"} {
+			if dir := mount + "/deckhand/" + path; isDir(dir) {
+				return dir
+			}
+		}
+	}
+	return ""
+}
+
+func isDir(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
 }
 
 func pids() []int {
@@ -120,7 +150,7 @@ func machine() []string {
 	for _, pattern := range []string{"/sys/fs/cgroup/deckhand/*", "/sys/fs/cgroup/*/deckhand/*"} {
 		groups, _ := filepath.Glob(pattern) // the pattern is well formed
 		for _, group := range groups {
-			if info, err := os.Stat(group); err == nil && info.IsDir() {
+			if isDir(group) {
 				found = append(found, "cgroup "+group)
 			}
 		}

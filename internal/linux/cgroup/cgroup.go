@@ -28,25 +28,90 @@ type Group struct {
 }
 
 // New makes deckhand/<id>. Where no tree is writable (rootless without delegation) Path is "" and err
-// nil. A group left by a dead process is taken over. The caller closes it by Remove or Close.
+// nil. A group left by a dead process is taken over. The caller closes it by Remove or Close; until then, or
+// until this process dies, Sweep leaves it alone.
 func New(id string) (*Group, error) {
 	path, err := pathOf(id)
 	if err != nil || path == "" {
 		return &Group{}, err
 	}
-	err = os.Mkdir(path, 0o755)
+	for {
+		err = makeDir(path)
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
+			return &Group{}, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("make cgroup: %w", err)
+		}
+		g, err := open(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // swept between the two
+		}
+		if err != nil || g.hold() {
+			return g, err
+		}
+		_ = g.Close() // a directory only read from
+	}
+}
+
+// makeDir makes the group's directory, and the parent of all groups where it is missing.
+func makeDir(path string) error {
+	err := os.Mkdir(path, 0o755)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = os.Mkdir(filepath.Dir(path), 0o755); err == nil || errors.Is(err, fs.ErrExist) {
 			err = os.Mkdir(path, 0o755)
 		}
 	}
-	switch {
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, unix.EROFS):
-		return &Group{}, nil
-	case err != nil && !errors.Is(err, fs.ErrExist):
-		return nil, fmt.Errorf("make cgroup: %w", err)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
 	}
-	return open(path)
+	return err
+}
+
+// hold locks the group for the life of this process. It reports false if Sweep removed it first.
+func (g *Group) hold() bool {
+	fd := int(g.Dir.Fd())
+	// A Sweep holds the lock for a moment only; who holds it longer has the group in use, which is as good.
+	for try := 0; unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) != nil; try++ {
+		if try == 20 {
+			return true
+		}
+		time.Sleep(200 * time.Microsecond)
+	}
+	var held, there unix.Stat_t
+	if unix.Fstat(fd, &held) != nil || unix.Lstat(g.Path, &there) != nil {
+		return false
+	}
+	return held.Ino == there.Ino
+}
+
+// Sweep removes the empty groups of dead processes. It costs a readdir where there are none.
+func Sweep() error {
+	path, err := pathOf("sweep")
+	if err != nil || path == "" {
+		return err
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("sweep cgroups: %w", err)
+	}
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		g, err := open(filepath.Join(filepath.Dir(path), e.Name()))
+		if err != nil {
+			continue // gone, or not ours
+		}
+		if unix.Flock(int(g.Dir.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+			_ = removeTree(g.Path) // one with processes in it stays
+		}
+		_ = g.Close() // a directory only read from
+	}
+	return nil
 }
 
 // Open finds the group of id; fs.ErrNotExist where there is none.
@@ -62,7 +127,7 @@ func Open(id string) (*Group, error) {
 }
 
 func open(path string) (*Group, error) {
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open cgroup", Path: path, Err: err}
 	}
@@ -135,7 +200,7 @@ const removeTimeout = 2 * time.Second
 
 // Remove removes it and closes Dir; processes must be gone. A group that is gone is no error.
 func (g *Group) Remove() error {
-	_ = g.Close() // O_PATH
+	_ = g.Close() // a directory only read from
 	if g.Path == "" {
 		return nil
 	}

@@ -119,3 +119,55 @@ func TestBadNames(t *testing.T) {
 		}
 	}
 }
+
+// TestSweep removes what nobody holds and leaves what somebody does, or what has processes.
+func TestSweep(t *testing.T) {
+	held := newGroup(t, "held")
+	free := newGroup(t, "free")
+	_ = free.Close()
+	busy := newGroup(t, "busy")
+	cmd := startIn(t, busy)
+	_ = busy.Close()
+	if err := Sweep(); err != nil {
+		t.Fatal(err)
+	}
+	for g, want := range map[*Group]bool{held: true, free: false, busy: true} {
+		if _, err := os.Stat(g.Path); (err == nil) != want {
+			t.Errorf("%s is there: %v, want %v", g.Path, err == nil, want)
+		}
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+}
+
+// TestNewAgainstSweep makes groups while another goroutine sweeps: none may vanish under its holder.
+func TestNewAgainstSweep(t *testing.T) {
+	newGroup(t, "against")
+	stop := make(chan struct{})
+	swept := make(chan struct{})
+	go func() {
+		defer close(swept)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = Sweep()
+			}
+		}
+	}()
+	for range 200 {
+		g, err := New(testID("raced"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(g.Path); err != nil {
+			t.Fatal(err)
+		}
+		if err := g.Remove(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	<-swept
+}
