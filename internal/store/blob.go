@@ -157,7 +157,7 @@ func (s *Store) OpenBlob(d digest.Digest) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.Open(path)
+	f, err := open(path, os.O_RDONLY, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, problemf(ErrNotFound, "blob %s is not in the store", d)
 	}

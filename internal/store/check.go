@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/identity"
 )
 
 // Problem is something Check found.
@@ -120,7 +119,7 @@ func (c *checker) image(path string, rec *record, err error) {
 			c.report(path, "layer %s is missing or has another size", layer.Digest)
 		}
 	}
-	chains := identity.ChainIDs(append([]digest.Digest(nil), img.Config.RootFS.DiffIDs...))
+	chains := chainIDs(img.Config.RootFS.DiffIDs)
 	for i, chain := range chains {
 		id, ok := c.s.resolveLayer(chain)
 		if !ok {
@@ -171,6 +170,9 @@ func (c *checker) layers(ctx context.Context) error {
 
 func (c *checker) containers(ctx context.Context) error {
 	err := c.each(ctx, "containers", func(path, id string) {
+		if !c.s.hasContainer(id) && c.s.watched(id) {
+			return // being removed
+		}
 		var rec Container
 		if err := readJSON(path+"/container.json", &rec); err != nil {
 			c.report(path, "%v", err)

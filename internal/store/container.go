@@ -82,18 +82,14 @@ func (s *Store) CreateContainer(ctx context.Context, c *Container) (*ContainerLo
 	if err := checkContainer(c); err != nil {
 		return nil, err
 	}
-	tmp, err := s.TempDir("container")
+	guard, err := s.lock(ctx, containersLock, unix.LOCK_EX)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = tmp.Close() }() // if it stays, the next Open removes it
-	lock, err := prepareContainer(tmp.Path+"/c", c)
+	defer unlock(guard)
+	lock, err := s.makeContainer(c)
 	if err != nil {
 		return nil, fmt.Errorf("create container: %w", err)
-	}
-	if err := s.publishContainer(ctx, tmp.Path+"/c", c); err != nil {
-		lock.Unlock()
-		return nil, err
 	}
 	return lock, nil
 }
@@ -118,19 +114,40 @@ func validName(name string) bool {
 	return len(name) > 1 && len(name) <= 200
 }
 
-// prepareContainer fills the directory that will be the container's and takes its lock.
-func prepareContainer(dir string, c *Container) (*ContainerLock, error) {
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return nil, err
-	}
+// makeContainer makes the directory. Killed anywhere it leaves a marker and a directory without a record,
+// which nobody sees and DeadContainers removes.
+func (s *Store) makeContainer(c *Container) (*ContainerLock, error) {
 	data, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(dir+"/container.json", data, 0o600); err != nil {
+	dir := s.ContainerDir(c.ID)
+	if err := touch(s.path("live", c.ID)); err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(dir+"/lock", os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	lock, err := fillContainer(dir, data)
+	if err == nil && c.Name != "" {
+		err = s.takeName(c)
+	}
+	if err == nil {
+		err = os.Rename(dir+"/container.new", dir+"/container.json")
+	}
+	if err == nil {
+		return lock, nil
+	}
+	if lock != nil {
+		lock.Unlock()
+	}
+	_ = os.RemoveAll(dir)               // if it stays, DeadContainers removes it
+	_ = os.Remove(s.path("live", c.ID)) // likewise
+	return nil, err
+}
+
+func fillContainer(dir string, record []byte) (*ContainerLock, error) {
+	f, err := open(dir+"/lock", os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -138,29 +155,7 @@ func prepareContainer(dir string, c *Container) (*ContainerLock, error) {
 		_ = f.Close() // not locked
 		return nil, err
 	}
-	return &ContainerLock{f: f}, nil
-}
-
-// publishContainer takes the name and makes the container visible.
-func (s *Store) publishContainer(ctx context.Context, dir string, c *Container) error {
-	guard, err := s.lock(ctx, containersLock, unix.LOCK_EX)
-	if err != nil {
-		return err
-	}
-	defer unlock(guard)
-	if c.Name != "" {
-		if err := s.takeName(c); err != nil {
-			return err
-		}
-	}
-	if err := os.WriteFile(s.path("live", c.ID), nil, 0o600); err != nil {
-		return fmt.Errorf("create container: %w", err)
-	}
-	if err := os.Rename(dir, s.ContainerDir(c.ID)); err != nil {
-		_ = os.Remove(s.path("live", c.ID)) // a marker without container is cleared anyway
-		return fmt.Errorf("create container: %w", err)
-	}
-	return nil
+	return &ContainerLock{f: f}, writeNew(dir+"/container.new", record)
 }
 
 // takeName links the name to the id. A name whose container is gone was left by a killed process.
@@ -174,7 +169,7 @@ func (s *Store) takeName(c *Container) error {
 	if err != nil {
 		return fmt.Errorf("read container name: %w", err)
 	}
-	if _, err := os.Stat(s.ContainerDir(owner)); err == nil {
+	if s.hasContainer(owner) {
 		return problemf(ErrConflict, "Conflict. The container name %q is already in use by container %q. "+
 			"You have to remove (or rename) that container to be able to reuse that name.", "/"+c.Name, owner)
 	}
@@ -187,7 +182,7 @@ func (s *Store) takeName(c *Container) error {
 // LockContainer takes the exclusive lock that the process watching a container holds while it runs.
 // ErrInUse if another process holds it: that is what "running" means.
 func (s *Store) LockContainer(id string) (*ContainerLock, error) {
-	f, err := os.OpenFile(s.path("containers", id, "lock"), os.O_RDWR, 0)
+	f, err := open(s.path("containers", id, "lock"), os.O_RDWR, 0)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, noSuchContainer(id)
 	}
@@ -201,7 +196,7 @@ func (s *Store) LockContainer(id string) (*ContainerLock, error) {
 		}
 		return nil, fmt.Errorf("lock container: %w", err)
 	}
-	if _, err := os.Stat(s.ContainerDir(id)); err != nil {
+	if !s.hasContainer(id) {
 		_ = f.Close() // removed between open and lock
 		return nil, noSuchContainer(id)
 	}
@@ -220,7 +215,7 @@ func lockOFD(f *os.File) error {
 
 // watched reports whether some process holds the container's lock.
 func (s *Store) watched(id string) bool {
-	f, err := os.OpenFile(s.path("containers", id, "lock"), os.O_RDWR, 0)
+	f, err := open(s.path("containers", id, "lock"), os.O_RDWR, 0)
 	if err != nil {
 		return false
 	}
@@ -266,7 +261,7 @@ func (s *Store) containerByPrefix(prefix string) (*Container, error) {
 	}
 	found := ""
 	for _, id := range ids {
-		if !strings.HasPrefix(id, prefix) {
+		if !strings.HasPrefix(id, prefix) || !s.hasContainer(id) {
 			continue
 		}
 		if found != "" {
@@ -278,6 +273,12 @@ func (s *Store) containerByPrefix(prefix string) (*Container, error) {
 		return nil, noSuchContainer(prefix)
 	}
 	return s.readContainer(found)
+}
+
+// hasContainer: the record is what makes a directory a container.
+func (s *Store) hasContainer(id string) bool {
+	var st unix.Stat_t
+	return unix.Lstat(s.path("containers", id, "container.json"), &st) == nil
 }
 
 func (s *Store) readContainer(id string) (*Container, error) {
@@ -345,12 +346,12 @@ func (s *Store) SetState(id string, st State) error {
 		return fmt.Errorf("set state: %w", err)
 	}
 	if st.Status != StatusExited {
-		if err := os.WriteFile(s.path("live", id), nil, 0o600); err != nil {
+		if err := touch(s.path("live", id)); err != nil {
 			return fmt.Errorf("set state: %w", err)
 		}
 	}
 	// Written beside the old one: one directory, and the container's watcher is the only writer.
-	if err := os.WriteFile(path+".new", data, 0o600); err != nil {
+	if err := writeNew(path+".new", data); err != nil {
 		return fmt.Errorf("set state: %w", err)
 	}
 	if err := os.Rename(path+".new", path); err != nil {
@@ -368,34 +369,39 @@ func (s *Store) RemoveContainer(id string) error {
 	if err != nil && !errors.Is(err, ErrCorrupt) {
 		return err
 	}
-	tmp, err := s.TempDir("removed")
-	if err != nil {
-		return err
+	if err := s.hideContainer(id, c); err != nil {
+		return fmt.Errorf("remove container: %w", err)
 	}
-	if err := s.hideContainer(id, tmp.Path, c); err != nil {
-		_ = tmp.Close() // the error before says more
-		return err
-	}
-	return tmp.Close()
+	return s.dropContainer(id)
 }
 
-// hideContainer takes the container out of sight, in an order that a kill may interrupt anywhere.
-func (s *Store) hideContainer(id, tmp string, c *Container) error {
+// hideContainer takes the container out of sight. The marker leads to what is left, should we be killed.
+func (s *Store) hideContainer(id string, c *Container) error {
 	guard, err := s.lock(context.Background(), containersLock, unix.LOCK_EX)
 	if err != nil {
 		return err
 	}
 	defer unlock(guard)
-	if err := os.Rename(s.ContainerDir(id), tmp+"/c"); err != nil {
-		return fmt.Errorf("remove container: %w", err)
+	if err := touch(s.path("live", id)); err != nil {
+		return err
 	}
-	if c != nil && c.Name != "" {
-		link := s.path("names", c.Name)
-		if owner, err := os.Readlink(link); err == nil && owner == id {
-			if err := removeFile(link); err != nil {
-				return err
-			}
-		}
+	if err := removeFile(s.path("containers", id, "container.json")); err != nil {
+		return err
+	}
+	if c == nil || c.Name == "" {
+		return nil
+	}
+	link := s.path("names", c.Name)
+	if owner, err := os.Readlink(link); err != nil || owner != id {
+		return nil //nolint:nilerr // no link, nothing to remove
+	}
+	return removeFile(link)
+}
+
+// dropContainer removes a hidden container's files, and the marker last.
+func (s *Store) dropContainer(id string) error {
+	if err := os.RemoveAll(s.ContainerDir(id)); err != nil {
+		return fmt.Errorf("remove container: %w", err)
 	}
 	return removeFile(s.path("live", id))
 }
@@ -426,15 +432,18 @@ func (s *Store) DeadContainers() ([]*Container, error) {
 	return dead, nil
 }
 
-// clearMarker removes a marker without container: its maker was killed. Under the lock, because a container
-// that is being created has one, too.
+// clearMarker removes what a killed process left of a container without record. Under the lock, because
+// one that is being created looks the same for a moment.
 func (s *Store) clearMarker(id string) {
 	guard, err := s.lock(context.Background(), containersLock, unix.LOCK_EX)
 	if err != nil {
 		return
 	}
 	defer unlock(guard)
-	if _, err := os.Stat(s.ContainerDir(id)); errors.Is(err, os.ErrNotExist) {
-		_ = os.Remove(s.path("live", id)) // if it stays, the next one finds it
+	if !isSHA256(id) || s.hasContainer(id) || s.watched(id) {
+		return
+	}
+	if err := s.dropContainer(id); err != nil {
+		s.log.Warn("cannot remove what is left of a container", "error", err)
 	}
 }

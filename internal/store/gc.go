@@ -8,8 +8,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/identity"
 	"golang.org/x/sys/unix"
 )
 
@@ -80,7 +78,7 @@ func (s *Store) markImage(l *live, rec *record) {
 		}
 	}
 	var ids []string
-	for _, chain := range identity.ChainIDs(append([]digest.Digest(nil), img.Config.RootFS.DiffIDs...)) {
+	for _, chain := range chainIDs(img.Config.RootFS.DiffIDs) {
 		ids = append(ids, chain.Encoded())
 	}
 	s.markLayers(l, ids)

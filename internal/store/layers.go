@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -34,7 +35,7 @@ func (s *Store) HasLayer(id string) bool {
 	if !isHex(id) {
 		return false
 	}
-	boot, err := os.ReadFile(s.root + "/layers/" + id + "/" + unsyncedFile)
+	boot, err := readFile(s.root + "/layers/" + id + "/" + unsyncedFile)
 	if err == nil {
 		return string(boot) == bootID()
 	}
@@ -44,7 +45,7 @@ func (s *Store) HasLayer(id string) bool {
 
 // bootID changes with every boot.
 var bootID = sync.OnceValue(func() string {
-	data, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	data, err := readFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return "unknown" // no /proc: nothing is trusted after a reboot, nor less during this one
 	}
@@ -81,7 +82,7 @@ func (s *Store) ImageLayers(ctx context.Context, img *Image) ([]string, error) {
 			return nil, fmt.Errorf("image %s: diff id: %w", img.Name(), err)
 		}
 	}
-	chains := identity.ChainIDs(append([]digest.Digest(nil), diffIDs...))
+	chains := chainIDs(diffIDs)
 	ids := make([]string, len(chains))
 	missing := false
 	for i, chain := range chains {
@@ -97,6 +98,11 @@ func (s *Store) ImageLayers(ctx context.Context, img *Image) ([]string, error) {
 		return nil, fmt.Errorf("unpack %s: %w", img.Name(), err)
 	}
 	return ids, nil
+}
+
+// chainIDs leaves its argument alone, which identity.ChainIDs does not.
+func chainIDs(diffIDs []digest.Digest) []digest.Digest {
+	return identity.ChainIDs(slices.Clone(diffIDs))
 }
 
 // publishLayer moves base/layer, which has fs, to layers/<id>. What is there already and whole, stays.

@@ -36,7 +36,7 @@ func flock(f *os.File, how int) error {
 
 // openLock opens a file below locks.
 func (s *Store) openLock(name string) (*os.File, error) {
-	f, err := os.OpenFile(s.path("locks", name), os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := open(s.path("locks", name), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open lock: %w", err)
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/klauspost/compress/gzip"
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/identity"
 	"github.com/opencontainers/image-spec/specs-go"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -118,7 +117,7 @@ func (s *Store) packLayer(ctx context.Context, dir string) (v1.Descriptor, diges
 
 // linkChains makes the layers known under the chain ids that the image's users will look for.
 func (s *Store) linkChains(diffIDs []digest.Digest, layers []string) error {
-	chains := identity.ChainIDs(append([]digest.Digest(nil), diffIDs...))
+	chains := chainIDs(diffIDs)
 	for i, chain := range chains {
 		if _, ok := s.resolveLayer(chain); ok {
 			continue // the same content, unpacked or built before

@@ -34,7 +34,7 @@ func (s *Store) TempDir(prefix string) (*TempDir, error) {
 	if err := os.Mkdir(path, 0o700); err != nil {
 		return nil, fmt.Errorf("make temporary directory: %w", err)
 	}
-	f, err := os.Open(path)
+	f, err := open(path, os.O_RDONLY, 0)
 	if err == nil {
 		err = flock(f, unix.LOCK_EX|unix.LOCK_NB)
 	}
@@ -83,7 +83,7 @@ func discard(f *os.File) {
 
 // guardTemp keeps sweepers out between the making and the locking of something below tmp.
 func (s *Store) guardTemp() (func(), error) {
-	tmp, err := os.Open(s.path(tmpDir))
+	tmp, err := open(s.path(tmpDir), os.O_RDONLY, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open tmp: %w", err)
 	}
@@ -96,7 +96,7 @@ func (s *Store) guardTemp() (func(), error) {
 
 // sweep removes what dead processes left in tmp. What fails is left to the next one.
 func (s *Store) sweep(names []string) {
-	tmp, err := os.Open(s.path(tmpDir))
+	tmp, err := open(s.path(tmpDir), os.O_RDONLY, 0)
 	if err != nil {
 		return
 	}
