@@ -46,7 +46,8 @@ func (s *sealedExe) close() {
 }
 
 // overlayExe opens the executable in a read-only overlay of its directory. The second layer, which
-// overlayfs insists on, is a directory that is never above or below it.
+// overlayfs insists on, is a directory that is never above or below it, and without mounts below it:
+// in an ordinary user's mount namespace these are locked, and their parent cannot be a layer.
 func overlayExe() (int, error) {
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {
@@ -61,7 +62,7 @@ func overlayExe() (int, error) {
 		return -1, err
 	}
 	defer closeFd(fs)
-	for _, o := range [...][2]string{{"lowerdir+", dir}, {"lowerdir+", "/sys"}, {"xino", "off"}} {
+	for _, o := range [...][2]string{{"lowerdir+", dir}, {"lowerdir+", "/sys/module"}, {"xino", "off"}} {
 		if err := unix.FsconfigSetString(fs, o[0], o[1]); err != nil {
 			return -1, err
 		}
