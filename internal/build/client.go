@@ -70,7 +70,7 @@ func (g *gateway) Solve(ctx context.Context, req client.SolveRequest) (*client.R
 }
 
 // ResolveImageConfig finds an image and tells the front end its digest and config.
-func (g *gateway) ResolveImageConfig(ctx context.Context, name string, opt sourceresolver.Opt) (string, digest.Digest, []byte, error) {
+func (g *gateway) ResolveImageConfig(ctx context.Context, name string, opt sourceresolver.Opt) (string, digest.Digest, []byte, error) { //nolint:revive // BuildKit's interface
 	named, err := dref.ParseNormalizedNamed(name)
 	if err != nil {
 		return "", "", nil, fmt.Errorf("parse image reference %q: %w", name, err)

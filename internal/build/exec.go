@@ -54,6 +54,7 @@ func checkExec(e *pb.ExecOp) error {
 			return errors.New("RUN --mount=type=secret is not there yet")
 		case pb.MountType_SSH:
 			return errors.New("RUN --mount=type=ssh is not there yet")
+		case pb.MountType_BIND, pb.MountType_CACHE, pb.MountType_TMPFS:
 		}
 	}
 	return nil
@@ -190,8 +191,7 @@ func (x *execution) run(ctx context.Context, p Step) error {
 }
 
 func (x *execution) startError(err error) error {
-	var cmd *runtime.CommandError
-	if errors.As(err, &cmd) {
+	if cmd, ok := errors.AsType[*runtime.CommandError](err); ok {
 		return fmt.Errorf("process %q did not start: %w (exit code: %d)", strings.Join(x.e.Meta.Args, " "), err, cmd.Code)
 	}
 	return err
@@ -266,8 +266,11 @@ func execEnv(m *pb.Meta) []string {
 	env := slices.Clone(m.Env)
 	if pr := m.ProxyEnv; pr != nil {
 		for _, kv := range [][2]string{
-			{"HTTP_PROXY", pr.HttpProxy}, {"HTTPS_PROXY", pr.HttpsProxy}, {"FTP_PROXY", pr.FtpProxy},
-			{"NO_PROXY", pr.NoProxy}, {"ALL_PROXY", pr.AllProxy},
+			{"HTTP_PROXY", pr.HttpProxy},
+			{"HTTPS_PROXY", pr.HttpsProxy},
+			{"FTP_PROXY", pr.FtpProxy},
+			{"NO_PROXY", pr.NoProxy},
+			{"ALL_PROXY", pr.AllProxy},
 		} {
 			if kv[1] != "" {
 				env = append(env, kv[0]+"="+kv[1], strings.ToLower(kv[0])+"="+kv[1])

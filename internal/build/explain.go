@@ -41,8 +41,7 @@ func PrintError(w io.Writer, err error) error {
 		b.WriteString(excerpt(src))
 	}
 	fmt.Fprintf(&b, "ERROR: %s\n", message(err))
-	var h *hintError
-	if errors.As(err, &h) {
+	if h, ok := errors.AsType[*hintError](err); ok {
 		for _, l := range h.hints {
 			fmt.Fprintf(&b, "  %s\n", l)
 		}
@@ -53,8 +52,7 @@ func PrintError(w io.Writer, err error) error {
 
 // message takes BuildKit's inner workings out of an error.
 func message(err error) string {
-	var nf *notFoundError
-	if errors.As(err, &nf) {
+	if nf, ok := errors.AsType[*notFoundError](err); ok {
 		return nf.Error()
 	}
 	return err.Error()

@@ -17,7 +17,7 @@ import (
 type fakeClient struct{ *gateway }
 
 // ResolveImageConfig knows every image.
-func (fakeClient) ResolveImageConfig(_ context.Context, name string, _ sourceresolver.Opt) (string, digest.Digest, []byte, error) {
+func (fakeClient) ResolveImageConfig(_ context.Context, name string, _ sourceresolver.Opt) (string, digest.Digest, []byte, error) { //nolint:revive // BuildKit's interface
 	cfg := []byte(`{"architecture":"amd64","os":"linux","config":{"Env":["PATH=/bin"],"OnBuild":["RUN onbuild"]},` +
 		`"rootfs":{"type":"layers","diff_ids":["` + digest.FromString("x").String() + `"]}}`)
 	return name, digest.FromBytes(cfg), cfg, nil

@@ -45,6 +45,21 @@ func completeHistory(cfg *dockerspec.DockerOCIImage, layers []string, created ma
 	cfg.RootFS = v1.RootFS{Type: "layers"} // the store fills in the diff ids of our layers
 	h := slices.Clone(cfg.History)
 	news := slices.IndexFunc(h, func(e v1.History) bool { return e.Created == nil })
+	h = dateLayers(h, layers, created)
+	if news >= 0 {
+		dateHistory(h, news)
+	}
+	cfg.History = h
+	cfg.Created = nil
+	for i := range h {
+		if t := h[i].Created; t != nil && (cfg.Created == nil || t.After(*cfg.Created)) {
+			cfg.Created = t
+		}
+	}
+}
+
+// dateLayers dates the entries of layers, as many as there are layers.
+func dateLayers(h []v1.History, layers []string, created map[string]createdAt) []v1.History {
 	with := 0
 	for i := range h {
 		if h[i].EmptyLayer {
@@ -66,16 +81,7 @@ func completeHistory(cfg *dockerspec.DockerOCIImage, layers []string, created ma
 		}
 		h = append(h, e)
 	}
-	if news >= 0 {
-		dateHistory(h, news)
-	}
-	cfg.History = h
-	cfg.Created = nil
-	for i := range h {
-		if t := h[i].Created; t != nil && (cfg.Created == nil || t.After(*cfg.Created)) {
-			cfg.Created = t
-		}
-	}
+	return h
 }
 
 // dateHistory gives an entry without a time, such as ENV, that of the layer below it. The entries from news on are

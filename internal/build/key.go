@@ -125,8 +125,7 @@ func execSelectors(e *pb.ExecOp) map[int][]selector {
 		if m.Input < 0 {
 			continue
 		}
-		switch m.MountType {
-		case pb.MountType_SECRET, pb.MountType_SSH, pb.MountType_TMPFS:
+		if m.MountType != pb.MountType_BIND && m.MountType != pb.MountType_CACHE {
 			continue
 		}
 		if m.Dest == pb.RootMount || m.Output != int64(pb.SkipOutput) && !m.Readonly && path.Join("/", m.Selector) != "/" {

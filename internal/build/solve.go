@@ -213,7 +213,7 @@ func (s *solver) runLocked(ctx context.Context, v *vertex, ins []input, key stri
 	// a build context that was changed meanwhile has given a mixture, which must not be found again
 	if again, err := s.key(ctx, v, ins); err != nil || again != key {
 		p.Log([]byte("the build context has changed meanwhile: the result is not cached\n"))
-		return &rec, false, nil //nolint:nilerr // a source that is gone is a change as well
+		return &rec, false, nil // a source that is gone is a change as well
 	}
 	return &rec, false, s.cache.put(key, rec)
 }

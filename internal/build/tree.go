@@ -129,7 +129,7 @@ func (t *tree) present(p string, follow bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if ign && !(fi.IsDir() && t.mayUnignoreBelow(rel)) {
+	if ign && (!fi.IsDir() || !t.mayUnignoreBelow(rel)) {
 		return "", &notFoundError{path: path.Join("/", p), ignored: true}
 	}
 	return rel, nil
@@ -138,7 +138,7 @@ func (t *tree) present(p string, follow bool) (string, error) {
 // glob expands a pattern component by component (filepath.Match's syntax: * does not match a slash).
 func (t *tree) glob(pattern string) ([]string, error) {
 	matches := []string{"."}
-	for _, comp := range strings.Split(strings.Trim(path.Clean("/"+pattern), "/"), "/") {
+	for comp := range strings.SplitSeq(strings.Trim(path.Clean("/"+pattern), "/"), "/") {
 		var next []string
 		for _, m := range matches {
 			found, err := t.globIn(m, comp)
@@ -227,7 +227,7 @@ func (t *tree) walk(ctx context.Context, rel string) (entries []entry, hidden []
 	if err != nil {
 		return nil, nil, err
 	}
-	_, err = w.visit(".", fi, parent)
+	err = w.visit(".", fi, parent)
 	return w.entries, w.hidden, err
 }
 
@@ -238,7 +238,7 @@ func (t *tree) parentMatch(rel string) (patternmatcher.MatchInfo, error) {
 		return info, nil
 	}
 	dir := ""
-	for _, c := range strings.Split(filepath.Dir(rel), "/") {
+	for c := range strings.SplitSeq(filepath.Dir(rel), "/") {
 		dir = filepath.Join(dir, c)
 		if dir == "." || dir == "" {
 			continue
@@ -259,33 +259,32 @@ type walker struct {
 	hidden  []string
 }
 
-// visit adds sub and what is below; it reports whether anything was added.
-func (w *walker) visit(sub string, fi fs.FileInfo, parent patternmatcher.MatchInfo) (bool, error) {
+// visit adds sub and what is below.
+func (w *walker) visit(sub string, fi fs.FileInfo, parent patternmatcher.MatchInfo) error {
 	if err := w.ctx(); err != nil {
-		return false, err
+		return err
 	}
 	full := filepath.Join(w.base, sub)
 	ignored, info, err := w.match(full, parent)
 	if err != nil {
-		return false, err
+		return err
 	}
-	if ignored && !(fi.IsDir() && w.tree.mayUnignoreBelow(full)) {
+	if ignored && (!fi.IsDir() || !w.tree.mayUnignoreBelow(full)) {
 		w.hidden = append(w.hidden, sub)
-		return false, nil
+		return nil
 	}
 	at, hid := len(w.entries), len(w.hidden)
 	w.entries = append(w.entries, entry{sub, fi})
 	if fi.IsDir() {
 		if err := w.children(sub, info); err != nil {
-			return false, err
+			return err
 		}
 	}
 	if ignored && len(w.entries) == at+1 { // nothing below was taken back in
 		w.entries = w.entries[:at]
 		w.hidden = append(w.hidden[:hid], sub)
-		return false, nil
 	}
-	return true, nil
+	return nil
 }
 
 func (w *walker) match(full string, parent patternmatcher.MatchInfo) (bool, patternmatcher.MatchInfo, error) {
@@ -313,7 +312,7 @@ func (w *walker) children(sub string, info patternmatcher.MatchInfo) error {
 		if err != nil {
 			return fmt.Errorf("read %s: %w", filepath.Join(sub, de.Name()), errors.Unwrap(err))
 		}
-		if _, err := w.visit(filepath.Join(sub, de.Name()), fi, info); err != nil {
+		if err := w.visit(filepath.Join(sub, de.Name()), fi, info); err != nil {
 			return err
 		}
 	}

@@ -25,7 +25,7 @@ func isNotDir(err error) bool { return errors.Is(err, syscall.ENOTDIR) }
 func (c *copyAction) unpack(ctx context.Context, rel, dest string) (bool, error) {
 	f, err := openRegular(c.t.host(rel))
 	if err != nil {
-		return false, nil //nolint:nilerr // a directory, a link: no archive
+		return false, nil // a directory, a link: no archive
 	}
 	defer func() { _ = f.Close() }() // it was only read
 	is, err := isArchive(ctx, f)
@@ -90,7 +90,7 @@ func isArchive(ctx context.Context, f *os.File) (bool, error) {
 	}
 	defer func() { _ = plain.Close() }() // only its beginning matters
 	if _, err := io.ReadFull(plain, head); err != nil {
-		return false, nil //nolint:nilerr // too short, or only the magic of a compressed file
+		return false, nil // too short, or only the magic of a compressed file
 	}
 	return hasTarHeader(head), nil
 }
@@ -103,7 +103,7 @@ func hasTarHeader(block []byte) bool {
 			b = ' '
 		}
 		unsigned += int64(b)
-		signed += int64(int8(b)) //nolint:gosec // old tars summed signed bytes
+		signed += int64(int8(b)) // old tars summed signed bytes
 	}
 	digits := 0
 	for _, b := range block[148:156] {
@@ -142,7 +142,7 @@ func copyTar(w io.Writer, r io.Reader, uid, gid int) error {
 		if err := tw.WriteHeader(h); err != nil {
 			return err
 		}
-		if _, err := io.Copy(tw, tr); err != nil {
+		if _, err := io.Copy(tw, tr); err != nil { //nolint:gosec // whoever reads has the limits
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/moby/buildkit/frontend/dockerfile/instructions"
@@ -135,7 +136,7 @@ func rootCause(dockerfile []byte, o Options) (why, fix string) {
 
 // findStage is the index of the last stage called name.
 func findStage(stages []instructions.Stage, name string, otherwise int) int {
-	for i := len(stages) - 1; i >= 0; i-- {
+	for i := range slices.Backward(stages) {
 		if name != "" && strings.EqualFold(stages[i].Name, name) {
 			return i
 		}

@@ -21,19 +21,19 @@ import (
 	"github.com/deckhand-engine/deckhand/registry"
 )
 
-// run does a build from the flags and the context argument.
-func (o *options) run(ctx context.Context, std files, context string) error {
+// run does a build from the flags and the directory argument.
+func (o *options) run(ctx context.Context, std files, dir string) error {
 	mode, err := o.mode()
 	if err != nil {
 		return &usageError{err}
 	}
-	if err := o.unsupported(context); err != nil { // before stdin is touched and the process starts again
+	if err := o.unsupported(dir); err != nil { // before stdin is touched and the process starts again
 		return &usageError{err}
 	}
 	if err := isolate(); err != nil {
 		return err
 	}
-	bo, err := o.buildOptions(context, std.in)
+	bo, err := o.buildOptions(dir, std.in)
 	if err != nil {
 		return err
 	}
