@@ -38,10 +38,11 @@ const none = "<none>"
 // exitInterrupted is the code of a command that a signal ended.
 const exitInterrupted = 130
 
-// interruptible ends its context on SIGINT, SIGTERM and SIGHUP, so that a command can clear up. done turns the
+// interruptible ends its context on the first SIGINT, SIGTERM or SIGHUP, so that a command can clear up. done turns the
 // error that follows from a signal into the exit code for it.
 func interruptible(ctx context.Context) (inner context.Context, done func(error) error) {
 	inner, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	context.AfterFunc(inner, stop) // a second signal ends the program
 	return inner, func(err error) error {
 		interrupted := inner.Err() != nil
 		stop()

@@ -69,7 +69,7 @@ func runImport(ctx context.Context, a *app, o *importOptions, args []string) err
 	}
 	defer func() { _ = f.Close() }() // only read
 	ctx, done := interruptible(ctx)
-	in := a.watchFile(f, "Importing", args[0])
+	in := a.watchFile(ctx, f, "Importing", args[0])
 	img, err := importImage(ctx, s, in, *config, r)
 	in.end(err)
 	if err != nil {

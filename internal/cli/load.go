@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -56,14 +55,13 @@ func runLoad(ctx context.Context, a *app, o *loadOptions) error {
 	}
 	defer func() { _ = f.Close() }() // only read
 	ctx, done := interruptible(ctx)
-	var in io.Reader = f
-	end := func(error) {}
-	if !o.quiet {
-		w := a.watchFile(f, "Loading", name)
-		in, end = w, w.end
+	title := "Loading"
+	if o.quiet {
+		title = ""
 	}
+	in := a.watchFile(ctx, f, title, name)
 	images, err := s.Load(ctx, in)
-	end(err)
+	in.end(err)
 	if err != nil {
 		return done(withHint(fmt.Errorf("load %s: %w", name, err), "a root filesystem without image data is read by:  deckhand import "+name+" NAME"))
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"io"
 	"os"
 	"strings"
@@ -22,13 +23,15 @@ type watch struct {
 	total int64 // 0: unknown
 }
 
-// watchFile shows how far f has been read: title "Importing", name "rootfs.tar".
-func (a *app) watchFile(f *os.File, title, name string) *watch {
+// watchFile shows how far f has been read: title "Importing", name "rootfs.tar". A read that waits ends with ctx.
+func (a *app) watchFile(ctx context.Context, f *os.File, title, name string) *watch {
 	w := &watch{r: f}
 	if st, err := f.Stat(); err == nil && st.Mode().IsRegular() {
 		w.total = st.Size()
+	} else {
+		w.r = patiently(ctx, f)
 	}
-	if ui.IsTerminal(a.err) {
+	if title != "" && ui.IsTerminal(a.err) {
 		w.prog = ui.NewProgress(a.err, ui.TTY)
 		w.prog.Title(title)
 		w.step = w.prog.Step(name)
