@@ -27,7 +27,7 @@ type Container struct {
 	Command    []string // resolved entrypoint + cmd, for ps
 	Detached   bool
 	AutoRemove bool
-	Options    json.RawMessage // the engine's own record
+	Options    json.RawMessage `json:",omitempty"` // the engine's own record
 }
 
 // State is what is known of a container's process (containers/<id>/state.json, written atomically).
@@ -42,7 +42,7 @@ type State struct {
 	User              string   // the resolved uid:gid
 	Ports             []string // "0.0.0.0:8080->80/tcp"
 	IP                string
-	Extra             json.RawMessage
+	Extra             json.RawMessage `json:",omitempty"`
 }
 
 // The values of State.Status.
