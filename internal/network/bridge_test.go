@@ -1,7 +1,11 @@
 package network
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -186,12 +190,13 @@ func TestHostPorts(t *testing.T) {
 		"another container's": {"8080:1", "Bind for 0.0.0.0:8080 failed: port is already allocated (by container 0123456789ab, pid ", unix.EADDRINUSE},
 		"on one address":      {"127.0.0.1:8080:1", "Bind for 127.0.0.1:8080 failed: port is already allocated (by container", unix.EADDRINUSE},
 		"a program's":         {"7777:1", "Bind for 0.0.0.0:7777 failed: port is already allocated (by " + self + ", pid ", unix.EADDRINUSE},
+		"IPv6":                {"[::1]:80:1", "Bind for [::1]:80 failed: the bridge network publishes IPv4 addresses only", nil},
 		"not our address":     {"203.0.113.5:1:1", "Bind for 203.0.113.5:1 failed: 203.0.113.5 is not an address of this machine", unix.EADDRNOTAVAIL},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			_, err := m.cfg.open(t.Context(), Options{ID: "x", Mode: Bridge, Ports: mustPorts(t, tt.port)})
-			if err == nil || !strings.HasPrefix(err.Error(), tt.want) || !errors.Is(err, tt.is) {
+			if err == nil || !strings.HasPrefix(err.Error(), tt.want) || (tt.is != nil && !errors.Is(err, tt.is)) {
 				t.Errorf("error %q, want %q…", err, tt.want)
 			}
 		})
@@ -493,6 +498,54 @@ func (h *holder) kill(t *testing.T) {
 	_ = h.cmd.Wait()
 	if ws, ok := h.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || ws.Signal() != syscall.SIGKILL {
 		t.Fatalf("holder ended by itself: %v", h.cmd.ProcessState)
+	}
+}
+
+// TestFirewall: a firewall that drops forwarded packets is named, and the fix in the warning is one.
+func TestFirewall(t *testing.T) {
+	need.Program(t, "nft")
+	m := newMachine(t)
+	shell(t, "nft add table inet fw; nft 'add chain inet fw forward { type filter hook forward priority 0; policy drop; }'")
+	t.Cleanup(func() { shell(t, "nft delete table inet fw") })
+	var log bytes.Buffer
+	n, err := m.cfg.open(t.Context(), Options{
+		Mode: Bridge, Ports: mustPorts(t, "8080:80"), Log: slog.New(slog.NewJSONHandler(&log, nil)),
+	})
+	check(t, err)
+	defer n.Release(t.Context())
+	var warning struct{ Msg, Table, Chain, Fix string }
+	check(t, json.Unmarshal(log.Bytes(), &warning))
+	if warning.Table != "fw" || warning.Chain != "forward" || !strings.Contains(warning.Msg, "drops forwarded packets") {
+		t.Errorf("warning: %s", &log)
+	}
+	ns := newNetns(t)
+	check(t, n.Attach(t.Context(), ns, os.Getpid()))
+	serve(t, m.lan, "tcp4", ":80", "lan")
+	serve(t, ns, "tcp4", ":80", "box")
+	if got, _, err := ask(t, ns, "tcp4", lanIP+":80"); err == nil {
+		t.Errorf("the firewall let %q through", got)
+	}
+	shell(t, warning.Fix)
+	if got, _, err := ask(t, ns, "tcp4", lanIP+":80"); got != "lan" {
+		t.Errorf("out, after %s: %q, %v", warning.Fix, got, err)
+	}
+	if got, _, err := ask(t, m.lan, "tcp4", machineIP+":8080"); got != "box" {
+		t.Errorf("in, after the fix: %q, %v", got, err)
+	}
+	log.Reset()
+	again, err := m.cfg.open(t.Context(), Options{Mode: Bridge, Log: slog.New(slog.NewJSONHandler(&log, nil))})
+	check(t, err)
+	defer again.Release(t.Context())
+	if log.Len() != 0 {
+		t.Errorf("warned again: %s", &log)
+	}
+}
+
+func shell(t *testing.T, script string) {
+	t.Helper()
+	out, err := exec.CommandContext(context.WithoutCancel(t.Context()), "sh", "-ec", script).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v: %s", script, err, out)
 	}
 }
 

@@ -133,6 +133,11 @@ func (n *Network) openBridge(ctx context.Context) error {
 	if n.opts.Rootless || os.Geteuid() != 0 {
 		return fmt.Errorf("the bridge network %w: use --network pasta, host or none", ErrRootless)
 	}
+	for _, p := range n.opts.Ports {
+		if p.HostIP.Is6() {
+			return &PortError{Port: p, Err: errors.New("the bridge network publishes IPv4 addresses only")}
+		}
+	}
 	var err error
 	if n.rules, err = openRuleset(n.cfg); err != nil {
 		return err

@@ -45,6 +45,7 @@ func PastaUsable() error {
 type pastaHelper struct {
 	dir        string // state: one locked file a process
 	forwardDNS bool
+	asRoot     bool // of the machine: pasta would become nobody, and then may not enter the container
 	process    *os.Process
 	ended      chan struct{} // closed when the process is
 	stderr     *tail
@@ -67,7 +68,7 @@ func (n *Network) openPasta() error {
 	if err != nil {
 		return err
 	}
-	n.helper = &pastaHelper{dir: dir}
+	n.helper = &pastaHelper{dir: dir, asRoot: !n.opts.Rootless && os.Geteuid() == 0}
 	n.ports, err = n.reserved.take(n.opts.Ports)
 	if err != nil {
 		return n.cfg.explainPort(err)
@@ -122,6 +123,9 @@ func (p *pastaHelper) args(fifo string, pid int, ports []Port) []string {
 	args := []string{
 		"--foreground", "--quiet", "--config-net", "--no-map-gw", "--ns-ifname", containerIface,
 		"--tcp-ns", "none", "--udp-ns", "none", "--pid", fifo,
+	}
+	if p.asRoot {
+		args = append(args, "--runas", "0:0")
 	}
 	if p.forwardDNS {
 		args = append(args, "--dns-forward", pastaDNS)

@@ -79,6 +79,27 @@ func TestPasta(t *testing.T) {
 	}
 }
 
+// TestPastaAsRoot: root may prefer it to the bridge.
+func TestPastaAsRoot(t *testing.T) {
+	need.Program(t, "pasta")
+	m := newMachine(t)
+	mountTun(t)
+	t.Setenv("XDG_RUNTIME_DIR", "")
+	n, err := m.cfg.open(t.Context(), Options{ID: "p", Mode: Pasta, Ports: mustPorts(t, "127.0.0.1:8080:80")})
+	check(t, err)
+	defer n.Release(context.Background())
+	b := startBox(t, 100000, 65536)
+	check(t, n.Attach(t.Context(), nil, b.cmd.Process.Pid))
+	b.say(t, "serve")
+	if got, _, err := ask(t, nil, "tcp4", "127.0.0.1:8080"); got != "box" {
+		t.Errorf("%q, %v", got, err)
+	}
+	check(t, n.Release(t.Context()))
+	if left := recordsIn(t, m.cfg.dir+"/pasta"); len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
 func mountTun(t *testing.T) {
 	t.Helper()
 	check(t, unix.Mount("tmpfs", "/dev/net", "tmpfs", 0, ""))
@@ -105,7 +126,7 @@ func TestPastaInside(t *testing.T) {
 	if got := string(n.ResolvConf()); got != "nameserver 169.254.1.1\n" {
 		t.Errorf("resolv.conf: %q", got)
 	}
-	b := startBox(t)
+	b := startBox(t, 0, 1)
 	start := time.Now()
 	check(t, n.Attach(t.Context(), nil, b.cmd.Process.Pid))
 	t.Logf("attached in %v", time.Since(start))
@@ -178,7 +199,7 @@ func TestPastaInside(t *testing.T) {
 
 // testKilledOwner: pasta gets the parent-death signal, and Sweep clears the record.
 func testKilledOwner(t *testing.T, cfg config) {
-	b := startBox(t)
+	b := startBox(t, 0, 1)
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
 	cmd.Env = append(os.Environ(), holdEnv+"=pasta", fmt.Sprintf("BOX=%d", b.cmd.Process.Pid))
 	cmd.Stderr = os.Stderr
@@ -312,14 +333,17 @@ type boxed struct {
 	out *bufio.Scanner
 }
 
-func startBox(t *testing.T) *boxed {
+// startBox maps size ids from host on.
+func startBox(t *testing.T, host, size int) *boxed {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
 	cmd.Env = append(os.Environ(), holdEnv+"=box")
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{Size: 1}}, GidMappings: []syscall.SysProcIDMap{{Size: 1}},
+		UidMappings: []syscall.SysProcIDMap{{HostID: host, Size: size}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: host, Size: size}},
+		Credential:  &syscall.Credential{NoSetGroups: true},
 	}
 	in, err := cmd.StdinPipe()
 	check(t, err)
