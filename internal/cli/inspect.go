@@ -37,7 +37,11 @@ func newInspect(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runInspect(cmd.Context(), a, &o, args)
 		},
-		ValidArgsFunction: a.completeImages,
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+			images, directive := a.completeImages(cmd, args, prefix)
+			containers, _ := a.completeContainers(cmd, args, prefix)
+			return append(images, containers...), directive
+		},
 	}
 	o.AddFlags(cmd.Flags())
 	return cmd
