@@ -104,6 +104,9 @@ func addSeccomp(plan *stage.Plan, profile *specs.LinuxSeccomp) error {
 	if err != nil {
 		return fmt.Errorf("compile seccomp profile: %w", err)
 	}
+	if prog.NoExec {
+		return &seccomp.ProfileError{Where: "execve", What: "refused, so that no command could be started"}
+	}
 	plan.SeccompFlags = uint32(prog.Flags)
 	if n := len(prog.Filter); n > 0 {
 		size := n * int(unsafe.Sizeof(prog.Filter[0]))

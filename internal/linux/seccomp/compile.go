@@ -51,7 +51,7 @@ func Compile(p *specs.LinuxSeccomp) (*Program, error) {
 		return nil, fmt.Errorf("seccomp profile: compiles to %d instructions, the kernel takes %d: fewer argument rules are needed",
 			len(filter), maxInstructions)
 	}
-	return &Program{Filter: filter, Flags: flags}, nil
+	return &Program{Filter: filter, Flags: flags, NoExec: d.refusesAlways("execve")}, nil
 }
 
 // flagBits translates flags; TSYNC is meaningless right before execve and left out.

@@ -179,6 +179,16 @@ func refuses(ret uint32) bool {
 	return true
 }
 
+// refusesAlways reports whether a syscall never runs.
+func (d *decisions) refusesAlways(name string) bool {
+	n, ok := numberOf(name)
+	if !ok || int(n) >= len(d.calls) {
+		return refuses(d.beyond)
+	}
+	call := &d.calls[n]
+	return refuses(call.final) && !slices.ContainsFunc(call.alternatives, func(a alternative) bool { return !refuses(a.ret) })
+}
+
 // entry names an entry of a profile's syscalls list for an error.
 func entry(i int, names []string) string {
 	switch len(names) {

@@ -25,6 +25,8 @@ import (
 type Program struct {
 	Filter []unix.SockFilter
 	Flags  uint // SECCOMP_FILTER_FLAG_*
+	// NoExec is set where execve is refused whatever its arguments: after Load nothing can be started.
+	NoExec bool
 }
 
 // Load installs the filter on the calling OS thread; it cannot be taken off again. The thread needs

@@ -239,6 +239,30 @@ func TestCompileRefuses(t *testing.T) {
 	})
 }
 
+func TestNoExec(t *testing.T) {
+	tests := map[string]struct {
+		profile *specs.LinuxSeccomp
+		want    bool
+	}{
+		"allow all":         {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow}, false},
+		"log all":           {&specs.LinuxSeccomp{DefaultAction: specs.ActLog}, false},
+		"refuse all":        {&specs.LinuxSeccomp{DefaultAction: specs.ActErrno}, true},
+		"beyond the list":   {&specs.LinuxSeccomp{DefaultAction: specs.ActErrno, Syscalls: []specs.LinuxSyscall{rule(specs.ActAllow, "read")}}, true},
+		"killed":            {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{rule(specs.ActKillProcess, "execve")}}, true},
+		"allowed":           {&specs.LinuxSeccomp{DefaultAction: specs.ActErrno, Syscalls: []specs.LinuxSyscall{rule(specs.ActAllow, "execve")}}, false},
+		"allowed sometimes": {&specs.LinuxSeccomp{DefaultAction: specs.ActErrno, Syscalls: []specs.LinuxSyscall{rule(specs.ActAllow, "execve", arg(0, specs.OpNotEqual, 0))}}, false},
+		"refused sometimes": {&specs.LinuxSeccomp{DefaultAction: specs.ActErrno, Syscalls: []specs.LinuxSyscall{rule(specs.ActKill, "execve", arg(0, specs.OpNotEqual, 0))}}, true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			p, err := Compile(tt.profile)
+			if err != nil || p.NoExec != tt.want {
+				t.Errorf("got %+v, %v, want %v", p, err, tt.want)
+			}
+		})
+	}
+}
+
 func TestFlags(t *testing.T) {
 	p, err := Compile(&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Flags: []specs.LinuxSeccompFlag{
 		specs.LinuxSeccompFlagLog, specs.LinuxSeccompFlagSpecAllow, "SECCOMP_FILTER_FLAG_TSYNC",
