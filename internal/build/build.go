@@ -95,7 +95,13 @@ func (b *Builder) Build(ctx context.Context, o Options) (*Result, error) {
 	defer lease.Release()
 	s, err := newSolver(b, o)
 	if s != nil {
-		defer s.close()
+		defer func() {
+			s.close()
+			lease.Release()
+			if s.brokenPull { // what came is of no use
+				_ = b.Store.GC(context.WithoutCancel(ctx)) // the build's own error is the one to tell
+			}
+		}()
 	}
 	if err != nil {
 		return nil, err

@@ -31,7 +31,9 @@ type solver struct {
 	undo   []func()
 	images map[string]*store.Image // by the reference with digest that the front end was told
 	loads  map[string]*imageLoad
-	files  map[string]*digestFile
+
+	brokenPull bool // a pull was begun and failed
+	files      map[string]*digestFile
 }
 
 func newSolver(b *Builder, o Options) (*solver, error) {

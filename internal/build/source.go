@@ -238,6 +238,9 @@ func (s *solver) loadImage(ctx context.Context, name string, step Step) (*store.
 	}
 	img, err := s.b.Puller.Pull(ctx, r, step)
 	if err != nil {
+		s.mu.Lock()
+		s.brokenPull = true
+		s.mu.Unlock()
 		if canceled(err) {
 			return nil, err
 		}
