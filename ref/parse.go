@@ -166,7 +166,7 @@ func isDigest(s string) bool {
 		return false
 	}
 	for part := range strings.FieldsFuncSeq(algorithm, isAlgorithmSeparator) {
-		if isDigit(part[0]) || strings.ContainsFunc(part, func(c rune) bool { return c > 127 || !isAlnum(byte(c)) }) {
+		if isDigit(part[0]) || !allAlnum(part) {
 			return false
 		}
 	}
@@ -187,6 +187,15 @@ func wellSeparated(algorithm string) bool {
 }
 
 func isAlgorithmSeparator(c rune) bool { return strings.ContainsRune("-_+.", c) }
+
+func allAlnum(s string) bool {
+	for _, c := range []byte(s) {
+		if !isAlnum(c) {
+			return false
+		}
+	}
+	return true
+}
 
 func isDigit(c byte) bool      { return c >= '0' && c <= '9' }
 func isLowerAlnum(c byte) bool { return isDigit(c) || c >= 'a' && c <= 'z' }

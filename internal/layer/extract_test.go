@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -89,15 +90,15 @@ func TestExtractReplaces(t *testing.T) {
 		want    string // type of x, and content
 	}{
 		"file by file":         {[]tar.Header{file("x", "old"), file("x", "new")}, "-new"},
-		"directory by file":    {append(deep[:len(deep):len(deep)], file("x", "new")), "-new"},
+		"directory by file":    {append(slices.Clip(deep), file("x", "new")), "-new"},
 		"file by directory":    {[]tar.Header{file("x", "old"), dir("x")}, "d"},
 		"link by directory":    {[]tar.Header{symlink("x", "/"), dir("x")}, "d"},
-		"directory by link":    {append(deep[:len(deep):len(deep)], symlink("x", "new")), "Lnew"},
+		"directory by link":    {append(slices.Clip(deep), symlink("x", "new")), "Lnew"},
 		"link by file":         {[]tar.Header{file("t", "target"), symlink("x", "t"), file("x", "new")}, "-new"},
 		"file by hard link":    {[]tar.Header{file("t", "new"), file("x", "old"), hardlink("x", "t")}, "-new"},
 		"hard link to itself":  {[]tar.Header{file("x", "new"), hardlink("x", "x")}, "-new"},
 		"directory twice":      {[]tar.Header{dir("x"), file("x/a", ""), {Name: "x", Typeflag: tar.TypeDir, Mode: 0o700}}, "d"},
-		"then filled":          {append(deep[:len(deep):len(deep)], file("x", ""), dir("x"), file("x/y", "")), "d"},
+		"then filled":          {append(slices.Clip(deep), file("x", ""), dir("x"), file("x/y", "")), "d"},
 		"with slashes and dot": {[]tar.Header{file("./x", "old"), file("//x", "new")}, "-new"},
 	}
 	for name, test := range tests {
@@ -204,16 +205,16 @@ func TestExtractMetadata(t *testing.T) {
 	}
 	at := testTime.Unix()
 	want := map[string]entry{
-		".":         {Mode: os.ModeDir | os.ModeSticky | 0o777, Uid: 5, Time: at},
-		"su":        {Mode: os.ModeSetuid | 0o755, Uid: 1, Gid: 2, Content: "su", Nlink: 2, Time: at},
-		"hard":      {Mode: os.ModeSetuid | 0o755, Uid: 1, Gid: 2, Content: "su", Nlink: 2, Time: at},
-		"sg":        {Mode: os.ModeSetgid | 0o711, Uid: 65535, Gid: 65535, Nlink: 1, Time: at},
-		"d":         {Mode: os.ModeDir | os.ModeSetgid, Gid: 7, Time: at},
+		".":         {Mode: os.ModeDir | os.ModeSticky | 0o777, UID: 5, Time: at},
+		"su":        {Mode: os.ModeSetuid | 0o755, UID: 1, GID: 2, Content: "su", Nlink: 2, Time: at},
+		"hard":      {Mode: os.ModeSetuid | 0o755, UID: 1, GID: 2, Content: "su", Nlink: 2, Time: at},
+		"sg":        {Mode: os.ModeSetgid | 0o711, UID: 65535, GID: 65535, Nlink: 1, Time: at},
+		"d":         {Mode: os.ModeDir | os.ModeSetgid, GID: 7, Time: at},
 		"d/" + long: {Mode: 0o644, Content: "x", Nlink: 1, Time: at},
 		"fifo":      {Mode: os.ModeNamedPipe | 0o600, Nlink: 1, Time: at},
 		"null":      {Mode: os.ModeDevice | os.ModeCharDevice | 0o666, Nlink: 1, Time: at, Rdev: 1<<8 | 3},
-		"loop":      {Mode: os.ModeDevice | 0o660, Gid: 6, Nlink: 1, Time: at, Rdev: 7<<8 | 300&0xff | (300&^0xff)<<12},
-		"link":      {Mode: os.ModeSymlink | 0o777, Content: "nowhere", Uid: 3, Nlink: 1, Time: at},
+		"loop":      {Mode: os.ModeDevice | 0o660, GID: 6, Nlink: 1, Time: at, Rdev: 7<<8 | 300&0xff | (300&^0xff)<<12},
+		"link":      {Mode: os.ModeSymlink | 0o777, Content: "nowhere", UID: 3, Nlink: 1, Time: at},
 		"ping":      {Mode: 0o755, Nlink: 1, Time: at, Xattrs: map[string]string{"security.capability": capability, "user.a": "1\x002"}},
 		"bound":     {Mode: 0o755, Nlink: 1, Time: at, Xattrs: map[string]string{"security.capability": capability}},
 		"ns":        {Mode: 0o644, Nlink: 1, Time: 1},

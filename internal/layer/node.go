@@ -22,7 +22,7 @@ type node struct {
 	base   string
 }
 
-func (n node) mode() uint32 { return uint32(n.hdr.Mode) & 0o7777 }
+func (n node) mode() uint32 { return uint32(n.hdr.Mode & 0o7777) }
 
 // create makes what the entry describes; what is there already goes away first.
 func (e *extractor) create(ctx context.Context, n node) error {
@@ -232,7 +232,8 @@ func (e *extractor) makeDevice(n node) error {
 		e.out.Devices++ // overlayfs would take it for a whiteout
 		return nil
 	}
-	err := unix.Mknodat(n.parent, n.base, format|0o600, int(unix.Mkdev(uint32(major), uint32(minor))))
+	dev := unix.Mkdev(uint32(major), uint32(minor))
+	err := unix.Mknodat(n.parent, n.base, format|0o600, int(dev)) //nolint:gosec // the bits count, not the sign
 	if errors.Is(err, unix.EPERM) && format != unix.S_IFIFO {
 		e.out.Devices++ // in a user namespace nobody may make one, and no container needs it
 		return nil

@@ -216,9 +216,9 @@ func TestInheritDirs(t *testing.T) {
 	}
 	at := testTime.Unix()
 	want := map[string]entry{
-		".":       {Mode: os.ModeDir | 0o711, Uid: 9, Time: at},
-		"a":       {Mode: os.ModeDir | 0o750, Uid: 5, Time: at},
-		"a/b":     {Mode: os.ModeDir | os.ModeSetgid | 0o770, Uid: 2, Time: at},
+		".":       {Mode: os.ModeDir | 0o711, UID: 9, Time: at},
+		"a":       {Mode: os.ModeDir | 0o750, UID: 5, Time: at},
+		"a/b":     {Mode: os.ModeDir | os.ModeSetgid | 0o770, UID: 2, Time: at},
 		"a/b/c":   {Mode: os.ModeDir | 0o755},
 		"gone":    {Mode: os.ModeDir | 0o755},
 		"gone/x":  {Mode: os.ModeDir | 0o755},
@@ -230,7 +230,7 @@ func TestInheritDirs(t *testing.T) {
 	if diff := cmp.Diff(want, tree(t, top)); diff != "" {
 		t.Error(diff)
 	}
-	if got := entryOf(t, middle); got.Uid != 9 || got.Mode.Perm() != 0o711 {
+	if got := entryOf(t, middle); got.UID != 9 || got.Mode.Perm() != 0o711 {
 		t.Errorf("the root directory was not inherited: %+v", got)
 	}
 }

@@ -65,7 +65,7 @@ func hardlink(name, target string) tar.Header {
 type entry struct {
 	Mode     fs.FileMode
 	Content  string // of a file; a link's target
-	Uid, Gid int
+	UID, GID int
 	Time     int64
 	Nlink    uint64
 	Rdev     uint64
@@ -103,7 +103,7 @@ func entryOf(t testing.TB, path string) entry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := entry{Mode: info.Mode(), Uid: int(st.Uid), Gid: int(st.Gid), Time: st.Mtim.Sec, Rdev: st.Rdev}
+	e := entry{Mode: info.Mode(), UID: int(st.Uid), GID: int(st.Gid), Time: st.Mtim.Sec, Rdev: st.Rdev}
 	if !info.IsDir() {
 		e.Nlink = uint64(st.Nlink) //nolint:unconvert // 32 bits on arm64
 	}

@@ -393,7 +393,7 @@ func (s *Store) hideContainer(id string, c *Container) error {
 	}
 	link := s.path("names", c.Name)
 	if owner, err := os.Readlink(link); err != nil || owner != id {
-		return nil //nolint:nilerr // no link, nothing to remove
+		return nil
 	}
 	return removeFile(link)
 }

@@ -257,9 +257,7 @@ func TestWrongDiffID(t *testing.T) {
 func TestTagOfIndexTakesThisPlatform(t *testing.T) {
 	s := openTest(t)
 	img := importAs(t, s, "app", "v", "1")
-	other := img.Target
-	other.Digest = blobOf("elsewhere").Digest
-	other.Platform = &v1.Platform{OS: "linux", Architecture: "s390x"}
+	other := blobOf("elsewhere")
 	index, err := s.PutBlob(t.Context(), strings.NewReader(`{"schemaVersion":2,"manifests":[`+
 		`{"digest":"`+other.Digest.String()+`","platform":{"os":"linux","architecture":"s390x"}},`+
 		`{"mediaType":"`+img.Target.MediaType+`","digest":"`+img.Target.Digest.String()+`","platform":{"os":"linux","architecture":"`+
