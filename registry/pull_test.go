@@ -2,15 +2,20 @@ package registry_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
+	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -435,4 +440,50 @@ func TestPullUnreachable(t *testing.T) {
 	r := ref.Reference{Registry: "registry.invalid", Repository: "app", Tag: "latest"}
 	_, err = client().Pull(t.Context(), r, newStore(t), nil)
 	wantError(t, err, registry.ErrUnreachable, "registry.invalid")
+}
+
+func TestPullCompressedLayers(t *testing.T) {
+	plain := layer(t, "file", 100_000)
+	var gz, zst bytes.Buffer
+	zw, err := zstd.NewWriter(&zst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gw := gzip.NewWriter(&gz)
+	for _, w := range []io.WriteCloser{gw, zw} {
+		if _, err := w.Write(plain); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for mediaType, content := range map[string][]byte{
+		v1.MediaTypeImageLayerGzip:                          gz.Bytes(),
+		v1.MediaTypeImageLayerZstd:                          zst.Bytes(),
+		"application/vnd.docker.image.rootfs.diff.tar.gzip": gz.Bytes(),
+	} {
+		srv, s := newServer(t), newStore(t)
+		m := v1.Manifest{MediaType: v1.MediaTypeImageManifest, Layers: []v1.Descriptor{srv.blob("app", mediaType, content)}}
+		m.SchemaVersion = 2
+		m.Config = srv.blob("app", v1.MediaTypeImageConfig, encode(t, v1.Image{
+			Platform: here, RootFS: v1.RootFS{Type: "layers", DiffIDs: []digest.Digest{digest.FromBytes(plain)}},
+		}))
+		srv.manifest("app", "latest", v1.MediaTypeImageManifest, m, nil)
+		desc, err := client().Pull(t.Context(), srv.ref("app"), s, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := s.ImageByManifest(t.Context(), desc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids, err := s.ImageLayers(t.Context(), img)
+		if err != nil {
+			t.Fatalf("%s: %v", mediaType, err)
+		}
+		if _, err := os.Stat(filepath.Join(s.LayerDir(ids[0]), "file")); err != nil {
+			t.Errorf("%s: %v", mediaType, err)
+		}
+	}
 }
