@@ -41,7 +41,7 @@ func reportInside(dir string) int {
 	f := findings{MountAPI: text(tryMountAPI())}
 	if dir != "" {
 		f.Overlay = text(tryOverlay(dir, nil, true))
-		_ = os.RemoveAll(dir) //nolint:gosec // by the parent's order; of what overlay left there only this root may remove all
+		_ = os.RemoveAll(dir) // of what overlay left there only this root may remove all
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(f); err != nil {
 		return 1

@@ -79,7 +79,7 @@ func (p *prober) forwarding() Feature {
 	if strings.TrimSpace(string(b)) != "0" {
 		return yes("on")
 	}
-	err = os.WriteFile(forwardingPath, b, 0) //nolint:gosec // a constant path
+	err = os.WriteFile(forwardingPath, b, 0)
 	return outcome(err, "off; the first bridge network turns it on", "sudo sysctl -w net.ipv4.ip_forward=1")
 }
 
