@@ -1,8 +1,11 @@
 package runtime
 
 import (
+	"bufio"
 	"fmt"
 	"os"
+	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -28,23 +31,37 @@ func guest(args []string) int {
 	return 0
 }
 
-var guestCommands = map[string]func([]string) error{
-	"true":   func([]string) error { return nil },
-	"exit":   func(a []string) error { n, _ := strconv.Atoi(a[0]); os.Exit(n); return nil },
-	"echo":   func(a []string) error { fmt.Println(strings.Join(a, " ")); return nil },
-	"cat":    guestCat,
-	"write":  func(a []string) error { return os.WriteFile(a[0], []byte(a[1]), 0o644) },
-	"ls":     guestList,
-	"fds":    guestFds,
-	"stat":   guestStat,
-	"links":  guestLinks,
-	"env":    func([]string) error { fmt.Println(strings.Join(os.Environ(), "\n")); return nil },
-	"pwd":    func([]string) error { d, err := os.Getwd(); fmt.Println(d); return err },
-	"host":   func([]string) error { h, err := os.Hostname(); fmt.Println(h); return err },
-	"mkdir":  func(a []string) error { return os.Mkdir(a[0], 0o755) },
-	"umask":  func([]string) error { fmt.Printf("%04o\n", unix.Umask(0)); return nil },
-	"sleep":  func(a []string) error { d, err := time.ParseDuration(a[0]); time.Sleep(d); return err },
-	"reopen": guestReopen,
+var guestCommands map[string]func([]string) error
+
+func init() {
+	guestCommands = map[string]func([]string) error{
+		"true":    func([]string) error { return nil },
+		"exit":    func(a []string) error { n, _ := strconv.Atoi(a[0]); os.Exit(n); return nil },
+		"echo":    func(a []string) error { fmt.Println(strings.Join(a, " ")); return nil },
+		"cat":     guestCat,
+		"write":   func(a []string) error { return os.WriteFile(a[0], []byte(a[1]), 0o644) },
+		"ls":      guestList,
+		"fds":     guestFds,
+		"stat":    guestStat,
+		"links":   guestLinks,
+		"env":     func([]string) error { fmt.Println(strings.Join(os.Environ(), "\n")); return nil },
+		"pwd":     func([]string) error { d, err := os.Getwd(); fmt.Println(d); return err },
+		"host":    func([]string) error { h, err := os.Hostname(); fmt.Println(h); return err },
+		"mkdir":   func(a []string) error { return os.Mkdir(a[0], 0o755) },
+		"umask":   func([]string) error { fmt.Printf("%04o\n", unix.Umask(0)); return nil },
+		"sleep":   func(a []string) error { d, err := time.ParseDuration(a[0]); time.Sleep(d); return err },
+		"reopen":  guestReopen,
+		"tty":     guestTTY,
+		"type":    guestType,
+		"signals": guestSignals,
+		"orphan":  guestOrphan,
+		"raise": func(a []string) error {
+			n, err := strconv.Atoi(a[0])
+			_ = unix.Kill(os.Getpid(), unix.Signal(n))
+			time.Sleep(time.Minute)
+			return err
+		},
+	}
 }
 
 func guestCat(paths []string) error {
@@ -129,4 +146,90 @@ func guestReopen(a []string) error {
 	}
 	_, err = f.WriteString(a[1])
 	return err
+}
+
+// guestTTY reports on the terminal that stdin is.
+func guestTTY([]string) error {
+	name, err := os.Readlink("/proc/self/fd/0")
+	if err != nil {
+		return err
+	}
+	size, err := unix.IoctlGetWinsize(0, unix.TIOCGWINSZ)
+	if err != nil {
+		return err
+	}
+	sid, err := unix.Getsid(0)
+	if err != nil {
+		return err
+	}
+	foreground, err := unix.IoctlGetInt(0, unix.TIOCGPGRP)
+	if err != nil {
+		return err
+	}
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err == nil {
+		_ = tty.Close()
+	}
+	_, console := os.Stat("/dev/console")
+	fmt.Printf("stdin %s\nsize %dx%d\nsession leader %v\nforeground %v\ncontrolling %v\nconsole %v\n",
+		name, size.Row, size.Col, sid == os.Getpid(), foreground == unix.Getpgrp(), err == nil, console == nil)
+	return nil
+}
+
+// guestType reads a line and then waits for exactly one SIGINT.
+func guestType([]string) error {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, unix.SIGINT)
+	fmt.Println("ready")
+	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if err != nil || line != "ahoy\n" {
+		return fmt.Errorf("read %q: %w", line, err)
+	}
+	fmt.Println("heard")
+	<-signals
+	select {
+	case <-signals:
+		os.Exit(8)
+	case <-time.After(100 * time.Millisecond):
+		os.Exit(7)
+	}
+	return nil
+}
+
+// guestSignals prints signals until SIGTERM.
+func guestSignals([]string) error {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, unix.SIGHUP, unix.SIGUSR1, unix.SIGWINCH, unix.SIGTERM)
+	for s := range signals {
+		fmt.Println(s)
+		if s == unix.SIGTERM {
+			os.Exit(3)
+		}
+	}
+	return nil
+}
+
+// guestOrphan has children that die after their parents, and looks for zombies.
+func guestOrphan(args []string) error {
+	if len(args) > 0 {
+		return exec.Command("/bin/guest", "true").Start() // not waited for
+	}
+	for range 5 {
+		if err := exec.Command("/bin/guest", "orphan", "child").Run(); err != nil {
+			return err
+		}
+	}
+	time.Sleep(200 * time.Millisecond)
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil || len(stats) == 0 {
+		return fmt.Errorf("no processes: %w", err)
+	}
+	for _, s := range stats {
+		b, _ := os.ReadFile(s)
+		if strings.Contains(string(b), ") Z ") {
+			return fmt.Errorf("zombie: %s", b)
+		}
+	}
+	fmt.Println("no zombies")
+	return nil
 }
