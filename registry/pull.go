@@ -189,7 +189,7 @@ func (s *session) fetch(ctx context.Context, d v1.Descriptor, b Blobs, p Progres
 	}
 	defer func() { _ = body.Close() }() // its errors came with Read
 	if _, err := b.PutBlob(ctx, body, d); err != nil {
-		return fmt.Errorf("store blob %s: %w", d.Digest, err)
+		return fmt.Errorf("blob %s: %w", d.Digest, err)
 	}
 	p.Blob(d, d.Size, StateDone)
 	return nil

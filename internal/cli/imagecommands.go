@@ -29,6 +29,7 @@ func imageCommands() []entry {
 		{"import", groupImages, newImport},
 		{"save", groupImages, newSave},
 		{"load", groupImages, newLoad},
+		{"image", groupImages, newImage},
 	}
 }
 
