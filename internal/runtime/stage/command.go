@@ -106,11 +106,14 @@ func execute(c *child) error {
 	return notExecuted(c.exe, raw.Execve(path, argv, envv))
 }
 
+// loadSeccomp loads the filter, once.
 func (c *child) loadSeccomp() error {
-	if len(c.plan.Seccomp) == 0 {
+	filter := c.plan.Seccomp
+	if len(filter) == 0 {
 		return nil
 	}
-	return fail("load the seccomp filter", raw.Seccomp(c.plan.Seccomp, c.plan.SeccompFlags))
+	c.plan.Seccomp = nil
+	return fail("load the seccomp filter", raw.Seccomp(filter, c.plan.SeccompFlags))
 }
 
 // notExecuted is the error of execve itself.

@@ -61,6 +61,13 @@ func becomeUser(c *child) error {
 	if err := dropBounding(p.Caps.Bounding); err != nil {
 		return fail("drop capabilities from the bounding set", err)
 	}
+	if !p.NoNewPrivileges {
+		// Without no_new_privs the kernel takes a filter from nobody but root of the user namespace: it
+		// must be loaded here, and let the steps up to execve pass.
+		if err := c.loadSeccomp(); err != nil {
+			return err
+		}
+	}
 	if !p.SkipSetgroups {
 		if err := raw.Setgroups(p.Groups); err != nil {
 			return fail("set the supplementary groups", err)
