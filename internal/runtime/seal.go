@@ -19,14 +19,19 @@ const highFd = 100
 // that becomes it (CVE-2019-5736).
 type sealedExe struct{ fd int }
 
-// openSealed opens the view: an overlay without an upper layer, or a sealed copy in memory where
-// overlays cannot be had.
+// openSealed opens the view: an overlay without an upper layer, where
+// overlays cannot be had the file as it is if it is out of the container's reach anyway, or a sealed
+// copy in memory.
 func openSealed() (*sealedExe, error) {
 	fd, err := overlayExe()
 	if err != nil {
-		if fd, err = memoryExe(); err != nil {
-			return nil, fmt.Errorf("seal the executable: %w", err)
-		}
+		fd, err = foreignExe()
+	}
+	if err != nil {
+		fd, err = memoryExe()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("seal the executable: %w", err)
 	}
 	defer closeFd(fd)
 	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, highFd)
@@ -82,6 +87,25 @@ func overlayExe() (int, error) {
 	if err := sameExe(fd); err != nil {
 		closeFd(fd)
 		return -1, err
+	}
+	return fd, nil
+}
+
+// foreignExe opens the executable itself, where we are an ordinary user and it is the real root's: our
+// containers have no other ids than our own and our subordinate ones, and may not write to it.
+func foreignExe() (int, error) {
+	fd, err := unix.Open("/proc/self/exe", unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		closeFd(fd)
+		return -1, err
+	}
+	if os.Geteuid() == 0 || st.Uid != 0 || st.Gid != 0 && st.Mode&0o020 != 0 || st.Mode&0o002 != 0 {
+		closeFd(fd)
+		return -1, unix.EPERM
 	}
 	return fd, nil
 }

@@ -42,6 +42,9 @@ func starter(args []string) int {
 		fmt.Fprintln(os.Stderr, "starter:", err)
 		return 125
 	}
+	if o.Mode == "enter" {
+		return enterAndStart(o)
+	}
 	p, err := o.start()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "starter:", err)
@@ -155,4 +158,47 @@ func (s *started) output() string {
 func runStarter(t *testing.T, exe string, b *box) string {
 	t.Helper()
 	return newStarter(t, exe, b, "start").output()
+}
+
+// enterAndStart makes a user namespace of its own as an ordinary user, has a starter in it run the
+// container, and enters that from outside, as exec does.
+func enterAndStart(o order) int {
+	o.Mode = "start"
+	text, err := json.Marshal(o)
+	if err != nil {
+		return 125
+	}
+	cmd := exec.Command("/proc/self/exe", string(text))
+	cmd.Args[0] = "starter"
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+		Pdeathsig:   syscall.SIGKILL,
+	}
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "enter:", err)
+		return 125
+	}
+	var pid int
+	if _, err := fmt.Fscanf(out, "pid %d\n", &pid); err != nil {
+		fmt.Fprintln(os.Stderr, "enter: no pid:", err)
+		return 125
+	}
+	proc := *o.Spec.Process
+	proc.Args = []string{"guest", "cat", "/proc/self/status", "/proc/1/cmdline"}
+	p, err := Exec(context.Background(), ExecOptions{Pid: pid, Spec: o.Spec, Process: &proc, Stdio: Stdio{Out: os.Stdout, Err: os.Stderr}})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "exec:", err)
+		return 125
+	}
+	exit, _ := p.Wait()
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	return exit.Code
 }
