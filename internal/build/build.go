@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"time"
@@ -51,9 +52,10 @@ type Runner interface {
 	Start(ctx context.Context, s *engine.Sandbox) (*engine.Running, error)
 }
 
-// Options describe a build.
+// Options describe a build. With ContextTar, Dockerfile is a path inside the archive.
 type Options struct {
 	ContextDir     string            // the build context; empty: none
+	ContextTar     io.Reader         // the build context as an archive; ContextDir is then unused
 	Dockerfile     string            // path of the Dockerfile on this machine
 	DockerfileData []byte            // the Dockerfile itself where it came from stdin; Dockerfile is then unused
 	Named          map[string]string // --build-context NAME=… as given
@@ -93,7 +95,7 @@ func (b *Builder) Build(ctx context.Context, o Options) (*Result, error) {
 		return nil, fmt.Errorf("lease store: %w", err)
 	}
 	defer lease.Release()
-	s, err := newSolver(b, o)
+	s, err := newSolver(ctx, b, o)
 	if s != nil {
 		defer func() {
 			s.close()

@@ -36,7 +36,7 @@ type solver struct {
 	files      map[string]*digestFile
 }
 
-func newSolver(b *Builder, o Options) (*solver, error) {
+func newSolver(ctx context.Context, b *Builder, o Options) (*solver, error) {
 	s := &solver{
 		b: b, opts: o, images: map[string]*store.Image{}, loads: map[string]*imageLoad{},
 		files: map[string]*digestFile{}, locals: map[string]string{},
@@ -47,7 +47,7 @@ func newSolver(b *Builder, o Options) (*solver, error) {
 	if s.cache, err = newCache(b.Store.Root(), tmp, b.Store.HasLayer); err != nil {
 		return nil, err
 	}
-	return s, s.setLocals(o)
+	return s, s.setLocals(ctx, o)
 }
 
 // makeTemp makes the build's own directory, which goes with it; found unlocked, the next command removes it. A
@@ -170,7 +170,7 @@ func (s *solver) step(ctx context.Context, v *vertex, ins []input) (*outcome, er
 	p := s.startStep(v)
 	key, err := s.key(ctx, v, ins)
 	if err != nil {
-		p.Done(err)
+		p.Done(ended(ctx, err))
 		return nil, err
 	}
 	if !v.noCache {
@@ -184,7 +184,7 @@ func (s *solver) step(ctx context.Context, v *vertex, ins []input) (*outcome, er
 	if cached {
 		p.Cached()
 	}
-	p.Done(err)
+	p.Done(ended(ctx, err))
 	if err != nil {
 		return nil, err
 	}
@@ -338,6 +338,15 @@ func (noStep) Cached() {}
 
 // Done does nothing.
 func (noStep) Done(error) {}
+
+// ended is how a step is shown that ends with err: one that was stopped because another failed, or because the user
+// wants no more of it, has no error of its own.
+func ended(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return context.Canceled
+	}
+	return err
+}
 
 // canceled reports whether err only says that something else failed first.
 func canceled(err error) bool { return errors.Is(err, context.Canceled) }

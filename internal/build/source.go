@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/moby/buildkit/client/llb/sourceresolver"
 	"github.com/moby/buildkit/solver/pb"
 
+	"github.com/deckhand-engine/deckhand/internal/layer"
 	"github.com/deckhand-engine/deckhand/internal/store"
 	"github.com/deckhand-engine/deckhand/ref"
 	"github.com/deckhand-engine/deckhand/registry"
@@ -27,19 +29,30 @@ const (
 )
 
 // setLocals finds the build contexts; without one there is an empty directory.
-func (s *solver) setLocals(o Options) error {
+func (s *solver) setLocals(ctx context.Context, o Options) error {
 	dir := o.ContextDir
 	if dir == "" {
 		var err error
-		if dir, err = s.stage.newDir("no-context-"); err != nil {
+		if dir, err = s.stage.newDir("context-"); err != nil {
 			return err
 		}
+	}
+	dockerfile := filepath.Dir(o.Dockerfile)
+	if o.ContextTar != nil {
+		if err := s.unpackContext(ctx, o.ContextTar, dir); err != nil {
+			return err
+		}
+		p, err := inRoot(dir, o.Dockerfile)
+		if err != nil {
+			return err
+		}
+		dockerfile = filepath.Dir(p)
 	}
 	if err := s.addLocal(localContext, dir); err != nil {
 		return err
 	}
 	if o.DockerfileData == nil {
-		if err := s.addLocal(localDockerfile, filepath.Dir(o.Dockerfile)); err != nil {
+		if err := s.addLocal(localDockerfile, dockerfile); err != nil {
 			return err
 		}
 	}
@@ -49,6 +62,19 @@ func (s *solver) setLocals(o Options) error {
 				return fmt.Errorf("build context %s: %w", name, err)
 			}
 		}
+	}
+	return nil
+}
+
+// unpackContext makes a build context of an archive. Owners do not matter: what is copied from it becomes root's.
+func (s *solver) unpackContext(ctx context.Context, r io.Reader, dir string) error {
+	plain, _, err := layer.Decompress(ctx, r)
+	if err != nil {
+		return fmt.Errorf("unpack build context: %w", err)
+	}
+	defer func() { _ = plain.Close() }() // Extract reads to the end and has the errors
+	if _, err := layer.Extract(ctx, dir, plain, layer.Options{PlainWhiteouts: true, TolerateOwner: true}); err != nil {
+		return fmt.Errorf("unpack build context: %w", err)
 	}
 	return nil
 }

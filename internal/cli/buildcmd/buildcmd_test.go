@@ -1,6 +1,7 @@
 package buildcmd
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -53,13 +54,10 @@ func TestParsePairs(t *testing.T) {
 }
 
 func TestReadDockerfile(t *testing.T) {
-	tar := strings.Repeat("\x00", 257) + "ustar" + strings.Repeat("\x00", 250)
 	tests := map[string]struct{ in, err string }{
 		"a Dockerfile": {"FROM x\n", ""},
 		"empty":        {" \n", "empty"},
-		"tar":          {tar, "build context on stdin"},
-		"gzip":         {"\x1f\x8bxxx", "build context on stdin"},
-		"too long":     {strings.Repeat("#", maxDockerfile+1), "build context on stdin"},
+		"too long":     {strings.Repeat("#", maxDockerfile+1), "more than 16777216 bytes"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -72,6 +70,26 @@ func TestReadDockerfile(t *testing.T) {
 			}
 			if err == nil || !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("error %v, want %q", err, tt.err)
+			}
+		})
+	}
+}
+
+func TestIsArchive(t *testing.T) {
+	tests := map[string]struct {
+		in   string
+		want bool
+	}{
+		"tar":          {strings.Repeat("\x00", 257) + "ustar" + strings.Repeat("\x00", 250), true},
+		"gzip":         {"\x1f\x8bxxx", true},
+		"zstd":         {"\x28\xb5\x2f\xfdxxx", true},
+		"a Dockerfile": {"FROM x\nRUN true\n", false},
+		"nothing":      {"", false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := isArchive(bufio.NewReader(strings.NewReader(tt.in))); got != tt.want {
+				t.Errorf("got %v", got)
 			}
 		})
 	}

@@ -1,6 +1,8 @@
 package buildcmd
 
 import (
+	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/deckhand-engine/deckhand/internal/build"
+	"github.com/deckhand-engine/deckhand/internal/layer"
 	"github.com/deckhand-engine/deckhand/internal/ui"
 	"github.com/deckhand-engine/deckhand/ref"
 )
@@ -115,13 +118,18 @@ func (o *options) inputs(bo *build.Options, context string, in io.Reader) error 
 		}
 		bo.ContextDir = context
 	}
-	if context == "-" || o.file == "-" {
-		dt, err := readDockerfile(in)
-		if err != nil {
-			return err
+	if context == "-" {
+		buffered := bufio.NewReader(in)
+		if isArchive(buffered) {
+			bo.ContextTar, bo.Dockerfile = buffered, cmp.Or(o.file, "Dockerfile")
+			return nil
 		}
-		bo.DockerfileData = dt
-		return nil
+		in = buffered
+	}
+	if context == "-" || o.file == "-" {
+		var err error
+		bo.DockerfileData, err = readDockerfile(in)
+		return err
 	}
 	bo.Dockerfile = o.file
 	if o.file == "" {
@@ -153,22 +161,18 @@ func readDockerfile(in io.Reader) ([]byte, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("read Dockerfile from stdin: %w", err)
-	case len(dt) > maxDockerfile || looksLikeArchive(dt):
-		return nil, errors.New("a build context on stdin is not there yet: unpack it, and build from the directory")
+	case len(dt) > maxDockerfile:
+		return nil, fmt.Errorf("the Dockerfile on stdin has more than %d bytes", maxDockerfile)
 	case len(strings.TrimSpace(string(dt))) == 0:
 		return nil, errors.New("the Dockerfile on stdin is empty")
 	}
 	return dt, nil
 }
 
-// looksLikeArchive recognises a tar, plain or compressed: a Dockerfile has none of these bytes.
-func looksLikeArchive(dt []byte) bool {
-	for _, magic := range []string{"\x1f\x8b", "BZh", "\xfd7zXZ", "\x28\xb5\x2f\xfd"} {
-		if strings.HasPrefix(string(dt), magic) {
-			return true
-		}
-	}
-	return len(dt) > 262 && string(dt[257:262]) == "ustar"
+// isArchive recognises a tar, plain or compressed: a Dockerfile has none of these bytes.
+func isArchive(in *bufio.Reader) bool {
+	head, _ := in.Peek(512) // less, where that is all there is
+	return layer.Sniff(head) != layer.Plain || len(head) > 262 && string(head[257:262]) == "ustar"
 }
 
 func checkDir(dir string) error {
