@@ -52,11 +52,12 @@ type Runner interface {
 	Start(ctx context.Context, s *engine.Sandbox) (*engine.Running, error)
 }
 
-// Options describe a build. With ContextTar, Dockerfile is a path inside the archive.
+// Options describe a build.
 type Options struct {
 	ContextDir     string            // the build context; empty: none
 	ContextTar     io.Reader         // the build context as an archive; ContextDir is then unused
 	Dockerfile     string            // path of the Dockerfile on this machine
+	InContext      bool              // Dockerfile is a path in the context: no symlink leads out of it
 	DockerfileData []byte            // the Dockerfile itself where it came from stdin; Dockerfile is then unused
 	Named          map[string]string // --build-context NAME=… as given
 	BuildArgs      map[string]string

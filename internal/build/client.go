@@ -232,8 +232,17 @@ func dockerfileName(o Options) string {
 	return filepath.Base(o.Dockerfile)
 }
 
-// readDockerfile serves the Dockerfile, which the user has named and which may be a symlink anywhere, and the
-// ignore file beside it.
+// dockerfilePath is where the Dockerfile, or a file beside it, lies on this machine. One that the user has named may
+// be a symlink to anywhere.
+func (s *solver) dockerfilePath(name string) (string, error) {
+	p := filepath.Join(filepath.Dir(s.opts.Dockerfile), filepath.Base(name))
+	if s.opts.InContext {
+		return inRoot(s.locals[localContext], p)
+	}
+	return p, nil
+}
+
+// readDockerfile serves the Dockerfile and the ignore file beside it.
 func (g *gateway) readDockerfile(q client.ReadRequest) ([]byte, error) {
 	o := g.s.opts
 	name := path.Clean(q.Filename)
@@ -247,7 +256,11 @@ func (g *gateway) readDockerfile(q client.ReadRequest) ([]byte, error) {
 		g.setDockerfile(o.DockerfileData)
 		return o.DockerfileData, nil
 	}
-	dt, err := readRange(filepath.Join(g.s.locals[localDockerfile], filepath.Base(name)), q)
+	p, err := g.s.dockerfilePath(name)
+	if err != nil {
+		return nil, err
+	}
+	dt, err := readRange(p, q)
 	if err == nil && filepath.Ext(name) != ".dockerignore" {
 		g.setDockerfile(dt)
 	}
@@ -299,8 +312,11 @@ func (r *reference) StatFile(ctx context.Context, q client.StatRequest) (*fstype
 		if r.g.s.opts.DockerfileData != nil {
 			return nil, fmt.Errorf("stat %s: %w", q.Path, fs.ErrNotExist)
 		}
-		var err error
-		if fi, err = os.Stat(filepath.Join(r.g.s.locals[localDockerfile], filepath.Base(q.Path))); err != nil {
+		p, err := r.g.s.dockerfilePath(q.Path)
+		if err != nil {
+			return nil, err
+		}
+		if fi, err = os.Stat(p); err != nil {
 			return nil, fmt.Errorf("stat %s: %w", q.Path, errors.Unwrap(err))
 		}
 		return statOf(fi), nil

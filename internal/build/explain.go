@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -82,8 +83,12 @@ func (s *solver) explain(ctx context.Context, err error, o Options) error {
 	case errors.As(err, &nf):
 		return s.explainNotFound(err, nf)
 	case strings.Contains(err.Error(), "failed to read dockerfile") && errors.Is(err, fs.ErrNotExist):
-		return withHint(fmt.Errorf("open %s: no such file or directory", o.Dockerfile),
-			"name the file:  deckhand build -f FILE "+cmpOr(o.ContextDir, "DIR"))
+		p := o.Dockerfile
+		if o.InContext {
+			p = filepath.Join(o.ContextDir, p)
+		}
+		return withHint(fmt.Errorf("open %s: no such file or directory", p),
+			"name the Dockerfile:  deckhand build -f FILE "+cmpOr(o.ContextDir, "-"))
 	case strings.HasPrefix(err.Error(), "target stage "):
 		return s.explainTarget(ctx, err)
 	}
@@ -146,7 +151,11 @@ func (s *solver) dockerfileData() []byte {
 	if s.opts.DockerfileData != nil {
 		return s.opts.DockerfileData
 	}
-	dt, err := fileData(filepath.Join(s.locals[localDockerfile], filepath.Base(s.opts.Dockerfile)))
+	p, err := s.dockerfilePath(s.opts.Dockerfile)
+	if err != nil {
+		return nil
+	}
+	dt, err := os.ReadFile(p)
 	if err != nil {
 		return nil
 	}

@@ -37,24 +37,13 @@ func (s *solver) setLocals(ctx context.Context, o Options) error {
 			return err
 		}
 	}
-	dockerfile := filepath.Dir(o.Dockerfile)
 	if o.ContextTar != nil {
 		if err := s.unpackContext(ctx, o.ContextTar, dir); err != nil {
 			return err
 		}
-		p, err := inRoot(dir, o.Dockerfile)
-		if err != nil {
-			return err
-		}
-		dockerfile = filepath.Dir(p)
 	}
 	if err := s.addLocal(localContext, dir); err != nil {
 		return err
-	}
-	if o.DockerfileData == nil {
-		if err := s.addLocal(localDockerfile, dockerfile); err != nil {
-			return err
-		}
 	}
 	for name, v := range o.Named {
 		if isLocalContext(v) {

@@ -2,9 +2,7 @@ package build
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -179,13 +177,4 @@ func lineEnd(rs []parser.Range) int {
 		end = max(end, r.Start.Line, r.End.Line)
 	}
 	return end
-}
-
-// fileData reads a small file of the user's.
-func fileData(p string) ([]byte, error) {
-	dt, err := os.ReadFile(p)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w", p, fs.ErrNotExist)
-	}
-	return dt, err
 }

@@ -121,7 +121,7 @@ func (o *options) inputs(bo *build.Options, context string, in io.Reader) error 
 	if context == "-" {
 		buffered := bufio.NewReader(in)
 		if isArchive(buffered) {
-			bo.ContextTar, bo.Dockerfile = buffered, cmp.Or(o.file, "Dockerfile")
+			bo.ContextTar, bo.Dockerfile, bo.InContext = buffered, cmp.Or(o.file, "Dockerfile"), true
 			return nil
 		}
 		in = buffered
@@ -131,26 +131,26 @@ func (o *options) inputs(bo *build.Options, context string, in io.Reader) error 
 		bo.DockerfileData, err = readDockerfile(in)
 		return err
 	}
-	bo.Dockerfile = o.file
 	if o.file == "" {
-		bo.Dockerfile = defaultDockerfile(context)
+		bo.Dockerfile, bo.InContext = defaultDockerfile(context), true
+		return nil
 	}
+	bo.Dockerfile = o.file
 	if _, err := os.Stat(bo.Dockerfile); err != nil {
 		return dockerfileError(err, bo.Dockerfile, context)
 	}
 	return nil
 }
 
-// defaultDockerfile is DIR/Dockerfile, or DIR/dockerfile where only that is there.
+// defaultDockerfile is Dockerfile, or dockerfile where only that is there.
 func defaultDockerfile(dir string) string {
-	p := filepath.Join(dir, "Dockerfile")
-	if _, err := os.Lstat(p); err != nil {
-		lower := filepath.Join(dir, "dockerfile")
-		if _, err := os.Lstat(lower); err == nil {
+	const usual, lower = "Dockerfile", "dockerfile"
+	if _, err := os.Lstat(filepath.Join(dir, usual)); err != nil {
+		if _, err := os.Lstat(filepath.Join(dir, lower)); err == nil {
 			return lower
 		}
 	}
-	return p
+	return usual
 }
 
 // maxDockerfile bounds what is read from stdin.
