@@ -99,7 +99,7 @@ func additionalGroups(names []string, group *userFile) ([]int, error) {
 	gids, err := user.GetAdditionalGroups(names, group.reader())
 	if err != nil {
 		if s, ok := strings.CutPrefix(err.Error(), "unable to find group"); ok {
-			return nil, errors.New("Unable to find group" + s) //nolint:staticcheck,revive // docker's words
+			return nil, errors.New("Unable to find group" + s) // docker's words
 		}
 		return nil, sayRange(err)
 	}
@@ -115,8 +115,8 @@ func groupList(gid int, lists ...[]int) ([]uint32, error) {
 			if !inRange(g) {
 				return nil, user.ErrRange
 			}
-			if !slices.Contains(out, uint32(g)) {
-				out = append(out, uint32(g))
+			if n := uint32(g); !slices.Contains(out, n) { //nolint:gosec // checked just above
+				out = append(out, n)
 			}
 		}
 	}

@@ -62,8 +62,7 @@ func answerFor(err error, notes []string) answer {
 		return r
 	}
 	r.Error, r.Code = err.Error(), exitCode(err)
-	var h *hintError
-	if errors.As(err, &h) {
+	if h, ok := errors.AsType[*hintError](err); ok {
 		r.Hints = h.hints
 	}
 	return r

@@ -88,17 +88,14 @@ func (a *app) psRows(s *store.Store, o *psOptions, match filters) ([]map[string]
 		limit = 1
 	}
 	anyState := o.all || limit >= 0 || match.wantsState()
-	var rows []map[string]string
+	rows := []map[string]string{}
 	for _, c := range all {
-		if limit >= 0 && len(rows) == limit {
+		if len(rows) == limit {
 			break
 		}
 		st, err := s.State(c.ID)
-		if err != nil {
-			continue // removed meanwhile
-		}
-		if !anyState && st.Status != engine.StatusRunning {
-			continue
+		if err != nil || !anyState && st.Status != engine.StatusRunning {
+			continue // an error: removed meanwhile
 		}
 		cfg, err := engine.ConfigOf(c)
 		if err != nil {

@@ -42,15 +42,25 @@ func (f filters) wantsState() bool { return len(f["status"]) > 0 || len(f["exite
 // has reports whether the container passes every filter.
 func (f filters) has(c *store.Container, st store.State, cfg engine.Config) bool {
 	for k, values := range f {
-		if !slices.ContainsFunc(values, func(v string) bool { return matches(k, v, c, st, cfg) }) {
+		if !slices.ContainsFunc(values, psFilter{k, c, st, cfg}.matches) {
 			return false
 		}
 	}
 	return true
 }
 
-func matches(key, v string, c *store.Container, st store.State, cfg engine.Config) bool { //nolint:revive // one predicate over one container
-	switch key {
+// psFilter is one key applied to one container.
+type psFilter struct {
+	key    string
+	record *store.Container
+	state  store.State
+	config engine.Config
+}
+
+// matches reports whether the container passes one filter.
+func (f psFilter) matches(v string) bool {
+	c, st := f.record, f.state
+	switch f.key {
 	case "name":
 		return strings.Contains(c.Name, strings.TrimPrefix(v, "/"))
 	case "id":
@@ -58,19 +68,28 @@ func matches(key, v string, c *store.Container, st store.State, cfg engine.Confi
 	case "status":
 		return st.Status == v
 	case "ancestor":
-		return c.Image == v || strings.TrimSuffix(c.Image, ":latest") == v || strings.HasPrefix(c.ImageID, v) ||
-			strings.HasPrefix(c.ImageID, "sha256:"+v)
+		return f.ancestor(v)
 	case "exited":
 		return st.Status == engine.StatusExited && strconv.Itoa(st.ExitCode) == v
 	case "user":
 		uid, _, _ := strings.Cut(st.User, ":")
 		return uid == v || v == "root" && uid == "0"
-	case "label":
-		name, want, hasValue := strings.Cut(v, "=")
-		got, ok := cfg.Labels[name]
-		return ok && (!hasValue || got == want)
 	}
-	return false
+	return f.labelled(v)
+}
+
+// ancestor reports whether the container is of the image v: a reference or an id.
+func (f psFilter) ancestor(v string) bool {
+	id := strings.TrimPrefix(f.record.ImageID, "sha256:")
+	return f.record.Image == v || strings.TrimSuffix(f.record.Image, ":latest") == v ||
+		strings.HasPrefix(id, strings.TrimPrefix(v, "sha256:"))
+}
+
+// labelled reports whether the container has the label v: a name, or name=value.
+func (f psFilter) labelled(v string) bool {
+	name, want, hasValue := strings.Cut(v, "=")
+	got, ok := f.config.Labels[name]
+	return ok && (!hasValue || got == want)
 }
 
 // labelText is docker's form of labels.

@@ -92,8 +92,7 @@ func (a *app) report(err error) int {
 		return code
 	}
 	a.note("deckhand: %s", strings.TrimRight(err.Error(), "\n"))
-	var h *hintError
-	if errors.As(err, &h) {
+	if h, ok := errors.AsType[*hintError](err); ok {
 		for _, l := range h.hints {
 			a.note("  %s", l)
 		}

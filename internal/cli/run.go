@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -90,19 +91,19 @@ func (a *app) checkTerminal(tty, interactive, detach bool) error {
 
 // checkName holds docker's rule for a container's name; empty is fine.
 func checkName(name string) error {
+	const first = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 	if name == "" {
 		return nil
 	}
-	for i, r := range name {
-		alnum := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
-		if !alnum && (i == 0 || r != '_' && r != '.' && r != '-') {
-			return fmt.Errorf("invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name)
-		}
-	}
-	if len(name) < 2 {
+	if len(name) < 2 || !strings.Contains(first, name[:1]) || !onlyOf(name, first+"_.-") {
 		return fmt.Errorf("invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", name)
 	}
 	return nil
+}
+
+// onlyOf reports whether every character of s is one of chars.
+func onlyOf(s, chars string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return !strings.ContainsRune(chars, r) }) < 0
 }
 
 // prepareRun finds the image and joins it with the flags.

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"strings"
@@ -79,9 +80,7 @@ func (o *runOptions) labelMap(image map[string]string) (map[string]string, error
 		return nil, nil
 	}
 	m := make(map[string]string, len(image)+len(o.labels))
-	for k, v := range image {
-		m[k] = v
-	}
+	maps.Copy(m, image)
 	for _, l := range o.labels {
 		k, v, _ := strings.Cut(l, "=")
 		if k == "" {

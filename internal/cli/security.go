@@ -14,37 +14,39 @@ import (
 // profile may depend on.
 func applySecurity(s *oci.SpecOptions, opts, granted []string) error {
 	for _, o := range opts {
-		key, value, set := cutSecurity(o)
-		switch key {
-		case "no-new-privileges":
-			on := true
-			if set {
-				v, err := strconv.ParseBool(value)
-				if err != nil {
-					return fmt.Errorf("invalid --security-opt %q: %s is neither true nor false", o, value)
-				}
-				on = v
-			}
-			s.NewPrivileges = !on
-		case "seccomp":
-			if err := applySeccomp(s, value, granted); err != nil {
-				return err
-			}
-		case "systempaths":
-			if value != "unconfined" {
-				return fmt.Errorf("invalid --security-opt %q: systempaths=unconfined is the only one", o)
-			}
-			s.UnmaskSystemPaths = true
-		case "apparmor", "label":
-			if value != "unconfined" && value != "disable" {
-				return fmt.Errorf("invalid --security-opt %q: deckhand sets no %s profile", o, key)
-			}
-		default:
-			return withHint(fmt.Errorf("invalid --security-opt: %q", o),
-				"one of:  no-new-privileges[=bool], seccomp=unconfined|builtin|FILE, systempaths=unconfined")
+		if err := applySecurityOption(s, o, granted); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+func applySecurityOption(s *oci.SpecOptions, o string, granted []string) error {
+	key, value, set := cutSecurity(o)
+	switch key {
+	case "no-new-privileges":
+		on, err := strconv.ParseBool(value)
+		if err != nil && set {
+			return fmt.Errorf("invalid --security-opt %q: %s is neither true nor false", o, value)
+		}
+		s.NewPrivileges = set && !on
+		return nil
+	case "seccomp":
+		return applySeccomp(s, value, granted)
+	case "systempaths":
+		if value != "unconfined" {
+			return fmt.Errorf("invalid --security-opt %q: systempaths=unconfined is the only one", o)
+		}
+		s.UnmaskSystemPaths = true
+		return nil
+	case "apparmor", "label":
+		if value != "unconfined" && value != "disable" {
+			return fmt.Errorf("invalid --security-opt %q: deckhand sets no %s profile", o, key)
+		}
+		return nil
+	}
+	return withHint(fmt.Errorf("invalid --security-opt: %q", o),
+		"one of:  no-new-privileges[=bool], seccomp=unconfined|builtin|FILE, systempaths=unconfined")
 }
 
 // cutSecurity splits at "=", or at ":" as older dockers did.

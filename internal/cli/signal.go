@@ -31,23 +31,30 @@ func parseSignal(s string) (syscall.Signal, error) {
 	if sig := unix.SignalNum(name); sig != 0 {
 		return sig, nil
 	}
-	for prefix, base := range map[string]int{"SIGRTMIN": sigRTMin, "SIGRTMAX": sigRTMax} {
-		rest, ok := strings.CutPrefix(name, prefix)
-		if !ok {
-			continue
-		}
-		n := 0
-		if rest != "" {
-			var err error
-			if n, err = strconv.Atoi(rest); err != nil || rest[0] != '+' && rest[0] != '-' {
-				return 0, bad
-			}
-		}
-		if n += base; n >= sigRTMin && n <= sigRTMax {
-			return syscall.Signal(n), nil
-		}
+	if n := realTime(name); n >= sigRTMin && n <= sigRTMax {
+		return syscall.Signal(n), nil
 	}
 	return 0, bad
+}
+
+// realTime is the number of SIGRTMIN+n or SIGRTMAX-n, -1 for any other name.
+func realTime(name string) int {
+	base, rest := sigRTMin, ""
+	if r, ok := strings.CutPrefix(name, "SIGRTMIN"); ok {
+		rest = r
+	} else if r, ok := strings.CutPrefix(name, "SIGRTMAX"); ok {
+		base, rest = sigRTMax, r
+	} else {
+		return -1
+	}
+	if rest == "" {
+		return base
+	}
+	n, err := strconv.Atoi(rest)
+	if err != nil || rest[0] != '+' && rest[0] != '-' {
+		return -1
+	}
+	return base + n
 }
 
 // signaller is what takes the forwarded signals.

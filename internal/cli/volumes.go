@@ -35,6 +35,11 @@ func (o *runOptions) mounts(cfg *engine.Config, imageVolumes map[string]struct{}
 		}
 		cfg.Spec.Mounts = append(cfg.Spec.Mounts, m)
 	}
+	return o.moreMounts(cfg, taken, imageVolumes)
+}
+
+// moreMounts adds --tmpfs and VOLUMEs where nothing is mounted yet.
+func (o *runOptions) moreMounts(cfg *engine.Config, taken map[string]bool, imageVolumes map[string]struct{}) error {
 	for _, t := range o.tmpfs {
 		m, err := parseTmpfs(t)
 		if err != nil {
@@ -79,10 +84,8 @@ func makeSource(dir string) error {
 // parseVolume reads -v: HOST:CONTAINER[:options], or CONTAINER for an anonymous volume (no Source).
 func parseVolume(v string) (specs.Mount, error) {
 	parts := strings.Split(v, ":")
-	for _, p := range parts {
-		if p == "" {
-			return specs.Mount{}, fmt.Errorf("invalid volume specification: '%s': empty section between colons", v)
-		}
+	if slices.Contains(parts, "") {
+		return specs.Mount{}, fmt.Errorf("invalid volume specification: '%s': empty section between colons", v)
 	}
 	switch len(parts) {
 	case 1:

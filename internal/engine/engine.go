@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -66,8 +67,8 @@ func (r *Running) release(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	var errs []error
-	for i := len(r.undo) - 1; i >= 0; i-- {
-		errs = append(errs, r.undo[i](ctx))
+	for _, undo := range slices.Backward(r.undo) {
+		errs = append(errs, undo(ctx))
 	}
 	r.undo = nil
 	return errors.Join(errs...)

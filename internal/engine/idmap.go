@@ -32,5 +32,5 @@ func contiguous(idMap string) uint32 {
 		}
 		end = max(end, x.first+x.count)
 	}
-	return uint32(min(end, idrange.Size)) //nolint:gosec // bounded by Size
+	return uint32(min(end, idrange.Size))
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -187,8 +188,8 @@ func tailOffset(f io.ReaderAt, size int64, n int) (int64, error) {
 		if _, err := f.ReadAt(b, begin); err != nil && !errors.Is(err, io.EOF) {
 			return 0, err
 		}
-		for i := len(b) - 1; i >= 0; i-- {
-			if b[i] != '\n' || begin+int64(i) == size-1 {
+		for i, c := range slices.Backward(b) {
+			if c != '\n' || begin+int64(i) == size-1 {
 				continue
 			}
 			if seen++; seen == n {

@@ -63,7 +63,7 @@ func (e *Engine) ownStub(s *Sandbox, r *Running) (string, error) {
 			return "", err
 		}
 		r.onRelease(func(context.Context) error { return tmp.Close() })
-		return tmp.Path, os.Chmod(tmp.Path, 0o755)
+		return tmp.Path, os.Chmod(tmp.Path, 0o755) //nolint:gosec // a layer of a root
 	}
 	dir := filepath.Join(s.UpperBase, "stub")
 	r.onRelease(func(context.Context) error { return os.RemoveAll(dir) })
@@ -79,15 +79,15 @@ func makeTargets(dir string, mounts []specs.Mount) error {
 	for _, m := range mounts {
 		p := filepath.Join(dir, path.Clean("/"+m.Destination))
 		if !isFileMount(m) {
-			if err := os.MkdirAll(p, 0o755); err != nil {
+			if err := os.MkdirAll(p, 0o755); err != nil { //nolint:gosec // as in any root
 				return err
 			}
 			continue
 		}
-		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil { //nolint:gosec // as in any root
 			return err
 		}
-		if err := os.WriteFile(p, nil, 0o644); err != nil && !errors.Is(err, unix.EISDIR) {
+		if err := os.WriteFile(p, nil, 0o644); err != nil && !errors.Is(err, unix.EISDIR) { //nolint:gosec // as in any root
 			return err
 		}
 	}
@@ -108,7 +108,7 @@ func (e *Engine) sharedStub() (string, error) {
 	if _, err := os.Lstat(dir); err == nil {
 		return dir, nil
 	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil { //nolint:gosec // layers are found through it by any user
 		return "", fmt.Errorf("make stub layer: %w", err)
 	}
 	tmp, err := os.MkdirTemp(filepath.Dir(dir), ".new-")
