@@ -234,3 +234,27 @@ func TestInheritDirs(t *testing.T) {
 		t.Errorf("the root directory was not inherited: %+v", got)
 	}
 }
+
+// The machine's own /etc comes out as tar unpacks it.
+func TestExtractLikeTar(t *testing.T) {
+	need.Root(t)
+	need.Program(t, "tar")
+	archive := run(t, "tar", "--xattrs", "--numeric-owner", "-C", "/", "-cf", "-", "etc")
+	theirs := t.TempDir()
+	path := filepath.Join(t.TempDir(), "etc.tar")
+	if err := os.WriteFile(path, archive, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "tar", "--xattrs", "--numeric-owner", "-C", theirs, "-xpf", path)
+	ours, _, err := extract(t, archive, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := tree(t, filepath.Join(theirs, "etc"))
+	if len(want) < 20 {
+		t.Fatalf("only %d files in /etc", len(want))
+	}
+	if diff := cmp.Diff(want, tree(t, filepath.Join(ours, "etc"))); diff != "" {
+		t.Error(diff)
+	}
+}
