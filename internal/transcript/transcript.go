@@ -61,6 +61,7 @@ func Run(t *testing.T, dir string) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("UPDATE") == "1",
+		Deadline:            time.Now().Add(timeLimit), //nolint:forbidigo // a test's clock
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":     cmdExits,
 			"waitfor":   cmdWaitfor,
@@ -72,6 +73,9 @@ func Run(t *testing.T, dir string) {
 		},
 	})
 }
+
+// timeLimit is for all scripts of a directory together: a command that hangs ends then, and its script fails.
+const timeLimit = 5 * time.Minute
 
 // testKey finds the running test in a script's values.
 type testKey struct{}
