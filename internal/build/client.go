@@ -10,11 +10,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/containerd/platforms"
 	dref "github.com/distribution/reference"
 	"github.com/moby/buildkit/client/llb"
 	"github.com/moby/buildkit/client/llb/sourceresolver"
@@ -48,7 +48,7 @@ var (
 func (g *gateway) BuildOpts() client.BuildOpts {
 	return client.BuildOpts{
 		Opts: g.opts, SessionID: "in-process", Product: "deckhand",
-		Workers: []client.WorkerInfo{{Platforms: []v1.Platform{platforms.DefaultSpec()}}},
+		Workers: []client.WorkerInfo{{Platforms: []v1.Platform{{OS: runtime.GOOS, Architecture: runtime.GOARCH}}}},
 		LLBCaps: pb.Caps.CapSet(pb.Caps.All()), Caps: gwpb.Caps.CapSet(gwpb.Caps.All()),
 	}
 }

@@ -2,15 +2,20 @@ package build
 
 import (
 	"context"
+	iofs "io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/moby/buildkit/client/llb/sourceresolver"
 	dockerfile "github.com/moby/buildkit/frontend/dockerfile/builder"
+	"github.com/moby/patternmatcher/ignorefile"
 	"github.com/opencontainers/go-digest"
+	"github.com/tonistiigi/fsutil"
 )
 
 // fakeClient answers for images with one config; everything else is ours.
@@ -71,6 +76,64 @@ func FuzzDockerfile(f *testing.F) {
 		}
 		visit(t, v, map[*vertex]bool{})
 		_, _ = rootCause(data, o)
+	})
+}
+
+// FuzzIgnore compares what .dockerignore leaves of a tree with what the filter of BuildKit's own file transfer
+// leaves.
+func FuzzIgnore(f *testing.F) {
+	for _, s := range []string{
+		"*\n!a/b/c\n", "**/c\n", "a\n!a/b\nd?\n", "# x\n/a/b\n!**/c\n", "**\n!d1/**/e\n", "a/*/c\n", "[ab]\n!b/x\n", ".*\n", "**/*.o\n!keep.o\n",
+	} {
+		f.Add(s)
+	}
+	dir := f.TempDir()
+	for _, p := range []string{"a/b/c", "a/b/d", "a/x", "b/x", "b/c/c", "d1/x/e", "d1/y", "d2/e", "keep.o", "a/n.o", ".hidden/f", "c"} {
+		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(p)), 0o755); err != nil {
+			f.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, p), nil, 0o600); err != nil {
+			f.Fatal(err)
+		}
+	}
+	f.Fuzz(func(t *testing.T, ignore string) {
+		patterns, err := ignorefile.ReadAll(strings.NewReader(ignore))
+		if err != nil || len(patterns) > 8 || len(ignore) > 200 {
+			return
+		}
+		fs, err := fsutil.NewFS(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		filtered, err := fsutil.NewFilterFS(fs, &fsutil.FilterOpt{ExcludePatterns: patterns})
+		tr, terr := newTree(dir, patterns)
+		if (err == nil) != (terr == nil) {
+			t.Fatalf("%q: error %v, want %v", patterns, terr, err)
+		}
+		if err != nil {
+			return
+		}
+		var want, got []string
+		werr := filtered.Walk(t.Context(), "", func(p string, d iofs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				want = append(want, p)
+			}
+			return err
+		})
+		entries, _, gerr := tr.walk(t.Context(), ".")
+		if (werr == nil) != (gerr == nil) {
+			t.Fatalf("%q: error %v, want %v", patterns, gerr, werr)
+		}
+		for _, e := range entries {
+			if !e.info.IsDir() {
+				got = append(got, e.path)
+			}
+		}
+		slices.Sort(want)
+		slices.Sort(got)
+		if werr == nil && !slices.Equal(want, got) {
+			t.Errorf("%q leaves\n%q\nwant\n%q", patterns, got, want)
+		}
 	})
 }
 

@@ -97,19 +97,14 @@ func (op *fileOp) view(in int) (*tree, func(), error) {
 	return op.s.stage.view(sn)
 }
 
-// openRegular opens a regular file that came from an image: no device, no pipe that would block.
+// openRegular opens a regular file that came from an image: no device, which opening alone may set off, and no pipe.
 func openRegular(p string) (*os.File, error) {
-	f, err := os.OpenFile(p, openFlags, 0)
+	fi, err := os.Lstat(p)
 	if err != nil {
 		return nil, err
 	}
-	fi, err := f.Stat()
-	if err == nil && !fi.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file", fi.Name())
+	if !fi.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", fi.Name())
 	}
-	if err != nil {
-		_ = f.Close() // it was only opened
-		return nil, err
-	}
-	return f, nil
+	return os.OpenFile(p, openFlags, 0)
 }

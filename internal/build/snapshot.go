@@ -67,6 +67,11 @@ func (s *stage) mount(o mount.Overlay) (dir string, undo func() error, err error
 		return "", nil, fmt.Errorf("mount layers: %w", err)
 	}
 	defer func() { _ = f.Close() }() // the mount stays attached
+	// an image may hold device nodes and setuid files: this process, real root, must not trip over them
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NOEXEC}
+	if err := unix.MountSetattr(int(f.Fd()), "", unix.AT_EMPTY_PATH, &attr); err != nil {
+		return "", nil, fmt.Errorf("mount layers: %w", err)
+	}
 	if dir, err = s.newDir("mnt-"); err != nil {
 		return "", nil, err
 	}
