@@ -86,8 +86,7 @@ func killIfRunning(ctx context.Context, e *engine.Engine, name string) error {
 	if err != nil {
 		return err
 	}
-	_, err = e.WaitExit(ctx, rec.ID)
-	return err
+	return e.WaitExit(ctx, rec.ID)
 }
 
 func (a *app) removeContainer(ctx context.Context, e *engine.Engine, rec *store.Container) error {

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -82,8 +84,7 @@ func newKill(a *app) *cobra.Command {
 				if sig != unix.SIGKILL {
 					return nil
 				}
-				_, err := e.WaitExit(ctx, rec.ID)
-				return err
+				return e.WaitExit(ctx, rec.ID)
 			})
 		},
 		ValidArgsFunction: a.completeContainers,
@@ -116,9 +117,11 @@ func (a *app) wait(ctx context.Context, e *engine.Engine, names []string) error 
 			errs = append(errs, err)
 			continue
 		}
-		st, err := e.WaitExit(ctx, rec.ID)
+		code, err := e.ExitCode(ctx, rec.ID)
 		if err == nil {
-			err = a.println(fmt.Sprint(st.ExitCode))
+			err = a.println(strconv.Itoa(code))
+		} else if errors.Is(err, store.ErrNotFound) {
+			err = fmt.Errorf("container %s was removed: %w", name, err)
 		}
 		if err != nil {
 			errs = append(errs, err)

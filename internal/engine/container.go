@@ -351,12 +351,12 @@ func (c *Container) recordRunning(r *Running) error {
 func (c *Container) Wait(ctx context.Context, r *Running) (runtime.Exit, error) {
 	exit, err := r.Wait(ctx)
 	err = c.releaseNetwork(ctx, err)
-	if c.Record.AutoRemove {
-		return exit, errors.Join(err, c.Remove())
-	}
 	c.state.Status, c.state.Pid, c.state.MonitorPid = StatusExited, 0, 0
 	c.state.ExitCode, c.state.Finished = exit.Code, c.now().UTC()
 	c.state.Ports, c.state.IP, c.state.Extra = nil, "", nil
+	if c.Record.AutoRemove {
+		return exit, errors.Join(err, c.announce(), c.Remove())
+	}
 	err = errors.Join(err, c.engine.Store.SetState(c.Record.ID, c.state))
 	c.lock.Unlock()
 	return exit, err

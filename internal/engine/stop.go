@@ -40,8 +40,7 @@ func (e *Engine) Signal(rec *store.Container, sig syscall.Signal) error {
 func (e *Engine) Stop(ctx context.Context, rec *store.Container, sig syscall.Signal, timeout time.Duration) error {
 	err := e.Signal(rec, sig)
 	if errors.Is(err, ErrNotRunning) || errors.Is(err, unix.ESRCH) {
-		_, err = e.WaitExit(ctx, rec.ID)
-		return err
+		return e.WaitExit(ctx, rec.ID)
 	}
 	if err != nil {
 		return err
@@ -50,7 +49,7 @@ func (e *Engine) Stop(ctx context.Context, rec *store.Container, sig syscall.Sig
 	if timeout >= 0 {
 		wait, cancel = context.WithTimeout(ctx, timeout)
 	}
-	_, err = e.WaitExit(wait, rec.ID)
+	err = e.WaitExit(wait, rec.ID)
 	cancel()
 	if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -59,30 +58,26 @@ func (e *Engine) Stop(ctx context.Context, rec *store.Container, sig syscall.Sig
 	if err != nil && !errors.Is(err, ErrNotRunning) && !errors.Is(err, unix.ESRCH) {
 		return err
 	}
-	_, err = e.WaitExit(ctx, rec.ID)
-	return err
+	return e.WaitExit(ctx, rec.ID)
 }
 
-// WaitExit waits until nobody watches the container any more and returns its state; a container that has
-// been removed has the zero state.
-func (e *Engine) WaitExit(ctx context.Context, id string) (store.State, error) {
+// WaitExit waits until nobody watches the container any more: its end is recorded, or it is removed.
+func (e *Engine) WaitExit(ctx context.Context, id string) error {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
-	var last store.State
 	for {
 		st, err := e.Store.State(id)
 		switch {
 		case errors.Is(err, store.ErrNotFound):
-			return last, nil
+			return nil
 		case err != nil:
-			return st, err
+			return err
 		case st.Status != StatusRunning && !e.held(id):
-			return st, nil
+			return nil
 		}
-		last = st
 		select {
 		case <-ctx.Done():
-			return st, ctx.Err()
+			return ctx.Err()
 		case <-tick.C:
 		}
 	}
