@@ -15,18 +15,16 @@ import (
 
 // startIn starts the child; where the container joins a network namespace by path, from a thread that
 // is in it, since the child's user namespace has no right to enter.
-func startIn(s *specs.Spec, exe string, attr *os.ProcAttr) (*os.Process, error) {
-	argv := []string{stage.ArgStart}
+func startIn(s *specs.Spec, f *fork) (pid int, err error) {
 	path, _ := namespace(s, specs.NetworkNamespace)
 	if path == "" {
-		return os.StartProcess(exe, argv, attr)
+		return f.start()
 	}
-	var process *os.Process
-	err := inNetwork(path, func() (err error) {
-		process, err = os.StartProcess(exe, argv, attr)
+	err = inNetwork(path, func() (err error) {
+		pid, err = f.start()
 		return err
 	})
-	return process, err
+	return pid, err
 }
 
 // inNetwork calls fn on a thread in the network namespace at path.
@@ -58,32 +56,29 @@ func inNetwork(path string, fn func() error) error {
 
 // stdio are the standard files of a child.
 type stdio struct {
-	child [3]*os.File
-	null  *os.File
+	child [3]int
+	null  int
 }
 
 func (s *stdio) close() {
-	if s.null != nil {
-		_ = s.null.Close() // /dev/null
+	if s.null >= 0 {
+		closeFd(s.null)
 	}
 }
 
-// openStdio fills what is missing with /dev/null; with a terminal, everything.
-func openStdio(o *StartOptions) (*stdio, error) {
-	return fillStdio(&o.Stdio, o.Spec.Process.Terminal)
-}
+// with adds the socket.
+func (s *stdio) with(sock int) [4]int { return [4]int{s.child[0], s.child[1], s.child[2], sock} }
 
+// fillStdio fills what is missing with /dev/null; with a terminal, everything.
 func fillStdio(given *Stdio, terminal bool) (*stdio, error) {
-	s := &stdio{}
-	if !terminal {
-		s.child = [3]*os.File{given.In, given.Out, given.Err}
-	}
-	for i, f := range s.child {
-		if f != nil {
+	s := &stdio{null: -1}
+	for i, f := range [...]*os.File{given.In, given.Out, given.Err} {
+		if f != nil && !terminal {
+			s.child[i] = int(f.Fd())
 			continue
 		}
-		if s.null == nil {
-			null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+		if s.null < 0 {
+			null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
 			if err != nil {
 				return nil, fmt.Errorf("open stdio: %w", err)
 			}
@@ -132,7 +127,7 @@ func (c *starting) limit(plan *stage.Plan, p *specs.Process) error {
 			return fmt.Errorf("set limit %s to %d:%d: %w", r.Type, r.Soft, r.Hard, err)
 		}
 		if resource == unix.RLIMIT_NOFILE { // the Go runtime in the child changes it
-			plan.Files = stage.Limit{Set: true, Soft: r.Soft, Hard: r.Hard}
+			plan.Files = stage.Limit{Soft: r.Soft, Hard: r.Hard}
 		}
 	}
 	if p.OOMScoreAdj == nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"syscall"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -66,11 +65,6 @@ func Exec(ctx context.Context, o ExecOptions) (*Process, error) {
 }
 
 func (c *starting) finishExec(plan *stage.Plan, o *ExecOptions, spec *specs.Spec) error {
-	// A fork of ours would inherit the limit that package syscall has raised for us.
-	var files unix.Rlimit
-	if err := unix.Prlimit(o.Pid, unix.RLIMIT_NOFILE, nil, &files); err == nil && files.Max <= maxFiles() {
-		plan.Files = stage.Limit{Set: true, Soft: files.Cur, Hard: files.Max}
-	}
 	if err := c.limit(plan, o.Process); err != nil {
 		return err
 	}
@@ -81,15 +75,6 @@ func (c *starting) finishExec(plan *stage.Plan, o *ExecOptions, spec *specs.Spec
 		return err
 	}
 	return c.awaitCommand()
-}
-
-// maxFiles is our own hard limit on open files.
-func maxFiles() uint64 {
-	var own unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &own); err != nil {
-		return 0
-	}
-	return own.Max
 }
 
 // resolve calls Resolve with the container's root, opened through a pid that is made sure of.
@@ -121,7 +106,15 @@ func (o *ExecOptions) fork(target int) (*starting, error) {
 		sealed.close()
 		return nil, fmt.Errorf("make a socket pair: %w", err)
 	}
-	pid, err := o.join(target, sealed.fd, pair[1])
+	high, err := unix.FcntlInt(uintptr(target), unix.F_DUPFD_CLOEXEC, highFd) // out of the way of 0 to 3
+	if err != nil {
+		sealed.close()
+		closeFd(pair[0])
+		closeFd(pair[1])
+		return nil, fmt.Errorf("duplicate a descriptor: %w", err)
+	}
+	defer closeFd(high)
+	pid, err := o.join(high, sealed.fd, pair[1])
 	closeFd(pair[1])
 	if err != nil {
 		sealed.close()
@@ -130,6 +123,7 @@ func (o *ExecOptions) fork(target int) (*starting, error) {
 	}
 	process, err := os.FindProcess(pid) // our child, not reaped: the pid is its own
 	if err != nil {
+		reap(pid)
 		sealed.close()
 		closeFd(pair[0])
 		return nil, fmt.Errorf("find process %d: %w", pid, err)
@@ -137,53 +131,24 @@ func (o *ExecOptions) fork(target int) (*starting, error) {
 	return &starting{process: process, sock: pair[0], exe: sealed}, nil
 }
 
-// join arranges what the child of a raw fork needs, and forks it.
+// join forks our program into the container.
 func (o *ExecOptions) join(target, exe, sock int) (int, error) {
 	files, err := fillStdio(&o.Stdio, o.Process.Terminal)
 	if err != nil {
 		return 0, err
 	}
 	defer files.close()
-	j := &join{empty: new(byte), clone: cloneArgs{exitSignal: uint64(syscall.SIGCHLD)}, exe: uintptr(exe)}
-	var high []int
-	defer func() {
-		for _, fd := range high {
-			closeFd(fd)
-		}
-	}()
-	for i, fd := range []int{int(files.child[0].Fd()), int(files.child[1].Fd()), int(files.child[2].Fd()), sock, target} {
-		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, highFd)
-		if err != nil {
-			return 0, fmt.Errorf("duplicate a descriptor: %w", err)
-		}
-		high = append(high, dup)
-		if i < len(j.files) {
-			j.files[i] = uintptr(dup)
-		} else {
-			j.target = uintptr(dup)
-		}
-	}
-	if err := o.prepare(j); err != nil {
+	f, release, err := newFork(stage.ArgExec, exe, files.with(sock))
+	if err != nil {
 		return 0, err
 	}
-	return j.run()
-}
-
-func (o *ExecOptions) prepare(j *join) error {
+	defer release()
+	j := &join{fork: f, target: uintptr(target)}
 	for _, n := range o.Spec.Linux.Namespaces {
 		j.namespaces |= cloneFlag(n.Type)
 	}
 	if o.Cgroup != nil {
-		j.clone.flags, j.clone.cgroup = unix.CLONE_INTO_CGROUP, uint64(o.Cgroup.Fd())
+		f.clone.flags, f.clone.cgroup = unix.CLONE_INTO_CGROUP, uint64(o.Cgroup.Fd())
 	}
-	argv, err := syscall.SlicePtrFromStrings([]string{stage.ArgExec})
-	if err != nil {
-		return err
-	}
-	envv, err := syscall.SlicePtrFromStrings(childEnv)
-	if err != nil {
-		return err
-	}
-	j.argv, j.envv = &argv[0], &envv[0]
-	return nil
+	return j.run()
 }

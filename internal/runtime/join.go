@@ -9,77 +9,44 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The three are what package syscall calls around its own fork.
-//
-//go:linkname beforeFork syscall.runtime_BeforeFork
-func beforeFork()
-
-//go:linkname afterFork syscall.runtime_AfterFork
-func afterFork()
-
-//go:linkname afterForkInChild syscall.runtime_AfterForkInChild
-func afterForkInChild()
-
-// join is what forkInto needs, all of it allocated before the fork. Descriptors are above highFd.
+// join is a fork into a container that runs.
 type join struct {
+	fork       *fork
 	target     uintptr // pidfd of a process in the container
 	namespaces uintptr // CLONE_NEW* of the ones to enter
-	exe        uintptr
-	report     uintptr    // pipe to write a joinReport to
-	files      [4]uintptr // become descriptors 0 to 3
-	argv, envv **byte
-	empty      *byte
-	clone      cloneArgs
-	err        joinReport
-}
-
-// cloneArgs is the kernel's struct clone_args.
-type cloneArgs struct {
-	flags, pidFD, childTID, parentTID, exitSignal uint64
-	stack, stackSize, tls, setTID, setTIDSize     uint64
-	cgroup                                        uint64
-}
-
-// joinReport is the fate of the fork: the pid of the process in the container, or a failed step.
-type joinReport struct {
-	step uint32 // 0: pid is valid
-	val  uint32 // pid or errno
-}
-
-var joinSteps = [...]string{
-	"", "enter its namespaces", "become its root's group", "become its root", "hide from it",
-	"fork in its pid namespace", "arrange the standard files", "execute deckhand",
+	report     uintptr // pipe to write a forkReport to
 }
 
 // forkInto forks a child that enters the namespaces of a container, forks again to be in its pid
 // namespace, as a child of ours, and executes our program there.
 //
 // Only a process with a single thread may enter a user namespace; the child of a fork has one thread,
-// but only raw system calls may be made in it: it is a copy of a Go program without its runtime.
+// but only raw system calls may be made in it: it is a copy of a Go program without its runtime. A
+// copy, not sharing our memory as in start: what it does to its credentials marks the memory.
 //
 //go:noinline
 //go:norace
 //go:nocheckptr
 func forkInto(j *join) (pid uintptr, errno syscall.Errno) {
+	f := j.fork
 	beforeFork()
-	pid, _, errno = syscall.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&j.clone)), unsafe.Sizeof(j.clone), 0)
+	pid, _, errno = syscall.RawSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&f.clone)), unsafe.Sizeof(f.clone), 0)
 	if errno != 0 || pid != 0 {
 		afterFork()
 		return pid, errno
 	}
 	afterForkInChild()
-	step, err := enter(j)
-	if err == 0 {
-		step = 5
-		pid, _, err = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD)|syscall.CLONE_PARENT, 0, 0, 0, 0, 0)
-		if err == 0 && pid == 0 {
-			step, err = becomeStage(j)
-		} else if err == 0 {
-			step, err = 0, syscall.Errno(pid)
+	if enter(j) {
+		f.err.step = stepFork
+		pid, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD)|syscall.CLONE_PARENT, 0, 0, 0, 0, 0)
+		f.err.val = uint32(errno)
+		if errno == 0 && pid == 0 {
+			becomeStage(f)
+		} else if errno == 0 {
+			f.err.step, f.err.val = 0, uint32(pid)
 		}
 	}
-	j.err.step, j.err.val = step, uint32(err)
-	syscall.RawSyscall(syscall.SYS_WRITE, j.report, uintptr(unsafe.Pointer(&j.err)), unsafe.Sizeof(j.err))
+	syscall.RawSyscall(syscall.SYS_WRITE, j.report, uintptr(unsafe.Pointer(&f.err)), unsafe.Sizeof(f.err))
 	for {
 		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
 	}
@@ -89,35 +56,25 @@ func forkInto(j *join) (pid uintptr, errno syscall.Errno) {
 //
 //go:nosplit
 //go:norace
-func enter(j *join) (step uint32, errno syscall.Errno) {
-	if _, _, errno = syscall.RawSyscall(unix.SYS_SETNS, j.target, j.namespaces, 0); errno != 0 {
-		return 1, errno
-	}
-	if j.namespaces&unix.CLONE_NEWUSER != 0 {
-		if _, _, errno = syscall.RawSyscall(unix.SYS_SETRESGID, 0, 0, 0); errno != 0 {
-			return 2, errno
-		}
-		if _, _, errno = syscall.RawSyscall(unix.SYS_SETRESUID, 0, 0, 0); errno != 0 {
-			return 3, errno
-		}
-	}
-	_, _, errno = syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0, 0, 0, 0, 0)
-	return 4, errno
-}
-
-// becomeStage runs in the container's pid namespace.
-//
-//go:nosplit
-//go:norace
-func becomeStage(j *join) (step uint32, errno syscall.Errno) {
-	for i := range j.files {
-		if _, _, errno = syscall.RawSyscall(unix.SYS_DUP3, j.files[i], uintptr(i), 0); errno != 0 {
-			return 6, errno
+//go:nocheckptr
+func enter(j *join) bool {
+	r := &j.fork.err
+	r.step = stepEnter
+	_, _, errno := syscall.RawSyscall(unix.SYS_SETNS, j.target, j.namespaces, 0)
+	if errno == 0 && j.namespaces&unix.CLONE_NEWUSER != 0 {
+		r.step = stepGroup
+		_, _, errno = syscall.RawSyscall(unix.SYS_SETRESGID, 0, 0, 0)
+		if errno == 0 {
+			r.step = stepUser
+			_, _, errno = syscall.RawSyscall(unix.SYS_SETRESUID, 0, 0, 0)
 		}
 	}
-	_, _, errno = syscall.RawSyscall6(unix.SYS_EXECVEAT, j.exe, uintptr(unsafe.Pointer(j.empty)), uintptr(unsafe.Pointer(j.argv)),
-		uintptr(unsafe.Pointer(j.envv)), unix.AT_EMPTY_PATH, 0)
-	return 7, errno
+	if errno == 0 {
+		r.step = stepHide
+		_, _, errno = syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0, 0, 0, 0, 0)
+	}
+	r.val = uint32(errno)
+	return errno == 0
 }
 
 // run forks and returns the pid of the process in the container.
@@ -127,9 +84,10 @@ func (j *join) run() (int, error) {
 		return 0, fmt.Errorf("make a pipe: %w", err)
 	}
 	defer closeFd(pipe[0])
-	high, err := toHigh(pipe[1])
+	high, err := unix.FcntlInt(uintptr(pipe[1]), unix.F_DUPFD_CLOEXEC, highFd)
+	closeFd(pipe[1])
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("duplicate a descriptor: %w", err)
 	}
 	j.report = uintptr(high)
 	syscall.ForkLock.Lock()
@@ -147,8 +105,9 @@ func (j *join) run() (int, error) {
 // readReport waits for the first child, which has nothing left to do, and for its report. A failure
 // of the second, after its pid was reported, comes as a second report.
 func readReport(pipe, helper int) (int, error) {
-	var reports [2]joinReport
-	buf := (*[2 * 8]byte)(unsafe.Pointer(&reports))
+	var reports [2]forkReport
+	const size = int(unsafe.Sizeof(reports[0]))
+	buf := unsafe.Slice((*byte)(unsafe.Pointer(&reports)), 2*size)
 	n := 0
 	for n < len(buf) {
 		m, err := unix.Read(pipe, buf[n:])
@@ -157,42 +116,20 @@ func readReport(pipe, helper int) (int, error) {
 		}
 		n += max(m, 0)
 	}
-	wait(helper)
-	pid, failed := 0, joinReport{step: 1, val: uint32(unix.ECHILD)}
-	for _, r := range reports[:n/8] {
+	reap(helper)
+	pid, failed := 0, forkReport{step: stepEnter, val: uint32(unix.ECHILD)}
+	for _, r := range reports[:n/size] {
 		if r.step == 0 {
 			pid = int(r.val)
 		} else {
 			failed = r
 		}
 	}
-	if pid != 0 && n == 8 {
+	if pid != 0 && n == size {
 		return pid, nil
 	}
 	if pid != 0 {
-		wait(pid)
+		reap(pid)
 	}
-	step := "fork"
-	if int(failed.step) < len(joinSteps) {
-		step = joinSteps[failed.step]
-	}
-	return 0, fmt.Errorf("enter the container: %s: %w", step, syscall.Errno(failed.val))
-}
-
-func wait(pid int) {
-	for {
-		if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR { //nolint:errorlint // as above
-			return
-		}
-	}
-}
-
-// toHigh moves a descriptor out of the way of a child's standard files.
-func toHigh(fd int) (int, error) {
-	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, highFd)
-	closeFd(fd)
-	if err != nil {
-		return -1, fmt.Errorf("duplicate a descriptor: %w", err)
-	}
-	return high, nil
+	return 0, fmt.Errorf("enter the container: %w", failed)
 }

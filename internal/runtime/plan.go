@@ -11,6 +11,7 @@ import (
 
 	"github.com/deckhand-engine/deckhand/internal/linux/caps"
 	"github.com/deckhand-engine/deckhand/internal/linux/seccomp"
+	"github.com/deckhand-engine/deckhand/internal/linux/vfork"
 	"github.com/deckhand-engine/deckhand/internal/runtime/stage"
 )
 
@@ -34,6 +35,7 @@ func processPlan(p *specs.Process, l *specs.Linux) (*stage.Plan, error) {
 		Args:            p.Args,
 		Env:             p.Env,
 		SearchPath:      searchPath(p.Env),
+		Files:           stage.Limit{Soft: vfork.FileLimit.Soft, Hard: vfork.FileLimit.Hard},
 	}
 	if p.User.Umask != nil {
 		plan.Umask = *p.User.Umask
@@ -121,6 +123,7 @@ func startPlan(s *specs.Spec) (*stage.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	plan.NewUser = newNamespace(s, specs.UserNamespace)
 	plan.NewCgroup = newNamespace(s, specs.CgroupNamespace)
 	plan.NewNetwork = newNamespace(s, specs.NetworkNamespace)
 	plan.NewUTS = newNamespace(s, specs.UTSNamespace)

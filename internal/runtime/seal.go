@@ -17,57 +17,77 @@ const highFd = 100
 // sealedExe is a view of our own executable that nobody can write to, whatever his rights: a
 // container's process would otherwise reach the host's file through /proc/<pid>/exe of the process
 // that becomes it (CVE-2019-5736).
-type sealedExe struct{ fd int }
+type sealedExe struct {
+	fd    int
+	mount int // the overlay's descriptor, -1 without one: closing it unmounts, which takes its time
+}
 
 // openSealed opens the view: an overlay without an upper layer, where
 // overlays cannot be had the file as it is if it is out of the container's reach anyway, or a sealed
 // copy in memory.
 func openSealed() (*sealedExe, error) {
-	fd, err := overlayExe()
+	s := &sealedExe{mount: -1}
+	err := s.openOverlay()
 	if err != nil {
-		fd, err = foreignExe()
+		s.fd, err = foreignExe()
 	}
 	if err != nil {
-		fd, err = memoryExe()
+		s.fd, err = memoryExe()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("seal the executable: %w", err)
 	}
-	defer closeFd(fd)
-	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, highFd)
+	low := s.fd
+	s.fd, err = unix.FcntlInt(uintptr(low), unix.F_DUPFD_CLOEXEC, highFd)
+	closeFd(low)
 	if err != nil {
+		s.close()
 		return nil, fmt.Errorf("duplicate a descriptor: %w", err)
 	}
-	return &sealedExe{fd: high}, nil
+	return s, nil
 }
 
-// path names the view in a child that inherits our descriptors.
-func (s *sealedExe) path() string { return "/proc/self/fd/" + strconv.Itoa(s.fd) }
-
 func (s *sealedExe) close() {
-	if s.fd >= 0 {
-		closeFd(s.fd)
+	for _, fd := range [...]int{s.fd, s.mount} {
+		if fd >= 0 {
+			closeFd(fd)
+		}
 	}
 }
 
-// overlayExe opens the executable in a read-only overlay of its directory. The second layer, which
+// openOverlay opens the executable in a read-only overlay of its directory. The second layer, which
 // overlayfs insists on, is a directory that is never above or below it, and without mounts below it:
 // in an ordinary user's mount namespace these are locked, and their parent cannot be a layer.
-func overlayExe() (int, error) {
+func (s *sealedExe) openOverlay() error {
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {
-		return -1, err
+		return err
 	}
 	dir, name := filepath.Split(exe)
 	if strings.HasSuffix(name, " (deleted)") || strings.HasPrefix(dir, "/sys/") {
-		return -1, unix.ENOENT
+		return unix.ENOENT
 	}
+	if s.mount, err = readOnlyOverlay(dir, "/sys/module"); err != nil {
+		return err
+	}
+	s.fd, err = unix.Openat(s.mount, name, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	if err := sameExe(s.fd); err != nil {
+		closeFd(s.fd)
+		return err
+	}
+	return nil
+}
+
+func readOnlyOverlay(upper, lower string) (int, error) {
 	fs, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return -1, err
 	}
 	defer closeFd(fs)
-	for _, o := range [...][2]string{{"lowerdir+", dir}, {"lowerdir+", "/sys/module"}, {"xino", "off"}} {
+	for _, o := range [...][2]string{{"lowerdir+", upper}, {"lowerdir+", lower}, {"xino", "off"}} {
 		if err := unix.FsconfigSetString(fs, o[0], o[1]); err != nil {
 			return -1, err
 		}
@@ -75,20 +95,7 @@ func overlayExe() (int, error) {
 	if err := unix.FsconfigCreate(fs); err != nil {
 		return -1, err
 	}
-	m, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOSUID)
-	if err != nil {
-		return -1, err
-	}
-	defer closeFd(m)
-	fd, err := unix.Openat(m, name, unix.O_PATH|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
-	if err != nil {
-		return -1, err
-	}
-	if err := sameExe(fd); err != nil {
-		closeFd(fd)
-		return -1, err
-	}
-	return fd, nil
+	return unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOSUID)
 }
 
 // foreignExe opens the executable itself, where we are an ordinary user and it is the real root's: our

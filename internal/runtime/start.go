@@ -223,7 +223,7 @@ func cloneChild(o *StartOptions) (*starting, error) {
 }
 
 func cloneSealed(o *StartOptions, sealed *sealedExe) (*starting, error) {
-	files, err := openStdio(o)
+	files, err := fillStdio(&o.Stdio, o.Spec.Process.Terminal)
 	if err != nil {
 		return nil, err
 	}
@@ -232,43 +232,58 @@ func cloneSealed(o *StartOptions, sealed *sealedExe) (*starting, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a socket pair: %w", err)
 	}
-	theirs := os.NewFile(uintptr(pair[1]), "socket")
-	defer func() { _ = theirs.Close() }() // the child has it
-	sys := cloneAttr(o)
-	// in an ordinary user's namespace the container's ids come in pieces
-	if sys.UidMappings, sys.GidMappings, err = rootless.Split(sys.UidMappings, sys.GidMappings); err != nil {
-		closeFd(pair[0])
-		return nil, err
-	}
-	attr := &os.ProcAttr{Files: append(files.child[:], theirs), Env: childEnv, Sys: sys}
-	process, err := startIn(o.Spec, sealed.path(), attr)
-	if err != nil {
-		closeFd(pair[0])
-		return nil, fmt.Errorf("clone the container's first process: %w", err)
-	}
-	return &starting{process: process, sock: pair[0], exe: sealed}, nil
-}
-
-// childEnv keeps Go's runtime in the child from starting what a few milliseconds do not need.
-var childEnv = []string{"GOGC=off", "GOMAXPROCS=1", "GOTRACEBACK=none"}
-
-func cloneAttr(o *StartOptions) *syscall.SysProcAttr {
-	a := &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	for _, n := range o.Spec.Linux.Namespaces {
-		if n.Path == "" && n.Type != specs.CgroupNamespace { // the child unshares that one when it is in its cgroup
-			a.Cloneflags |= cloneFlag(n.Type)
+	defer closeFd(pair[1]) // the child has it
+	f, release, err := newFork(stage.ArgStart, sealed.fd, files.with(pair[1]))
+	if err == nil {
+		defer release()
+		var process *os.Process
+		if process, err = startFork(o, f); err == nil {
+			return &starting{process: process, sock: pair[0], exe: sealed}, nil
 		}
 	}
-	if newNamespace(o.Spec, specs.UserNamespace) {
-		l := o.Spec.Linux
-		a.UidMappings, a.GidMappings = idMap(l.UIDMappings), idMap(l.GIDMappings)
-		a.GidMappingsEnableSetgroups = !setgroupsDenied(l)
-		a.Credential = &syscall.Credential{NoSetGroups: setgroupsDenied(l)} // execve by another uid would drop all capabilities
+	closeFd(pair[0])
+	return nil, fmt.Errorf("clone the container's first process: %w", err)
+}
+
+// startFork clones the child into its namespaces and cgroup, and gives the user namespace its ids.
+func startFork(o *StartOptions, f *fork) (*os.Process, error) {
+	for _, n := range o.Spec.Linux.Namespaces {
+		if n.Path == "" && n.Type != specs.CgroupNamespace { // the child unshares that one when it is in its cgroup
+			f.clone.flags |= uint64(cloneFlag(n.Type))
+		}
 	}
 	if o.Cgroup != nil {
-		a.UseCgroupFD, a.CgroupFD = true, int(o.Cgroup.Fd())
+		f.clone.flags, f.clone.cgroup = f.clone.flags|unix.CLONE_INTO_CGROUP, uint64(o.Cgroup.Fd())
 	}
-	return a
+	userns := newNamespace(o.Spec, specs.UserNamespace)
+	if userns {
+		f.keepCaps()
+	}
+	pid, err := startIn(o.Spec, f)
+	if err != nil {
+		return nil, err
+	}
+	if userns {
+		err = mapIDs(pid, o.Spec.Linux)
+	}
+	var process *os.Process
+	if err == nil {
+		process, err = os.FindProcess(pid) // our child, not reaped: the pid is its own
+	}
+	if err != nil {
+		_ = unix.Kill(pid, unix.SIGKILL)
+		reap(pid)
+	}
+	return process, err
+}
+
+func mapIDs(pid int, l *specs.Linux) error {
+	// In an ordinary user's namespace the container's ids come in pieces.
+	uids, gids, err := rootless.Split(idMap(l.UIDMappings), idMap(l.GIDMappings))
+	if err != nil {
+		return err
+	}
+	return writeMaps(pid, uids, gids, setgroupsDenied(l))
 }
 
 func idMap(mappings []specs.LinuxIDMapping) []syscall.SysProcIDMap {

@@ -16,6 +16,8 @@ const (
 	PR_CAP_AMBIENT       = 47
 	PR_CAP_AMBIENT_RAISE = 2
 
+	PR_CAP_AMBIENT_CLEAR_ALL = 4
+
 	capVersion3 = 0x20080522
 
 	seccompSetModeFilter = 1

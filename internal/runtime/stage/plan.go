@@ -6,6 +6,7 @@ import "syscall"
 // host path to a file descriptor, and sends it. Paths are absolute, clean and inside the container.
 type Plan struct {
 	// Set-up of a new container; a Plan for Exec leaves these alone.
+	NewUser               bool // become root in it, now that it has ids
 	NewCgroup, NewNetwork bool // namespaces the child must finish
 	NewUTS                bool
 	Loopback              bool // bring lo up
@@ -55,11 +56,8 @@ type Mount struct {
 // Pair is a key and its value.
 type Pair struct{ Key, Value string }
 
-// Limit is a resource limit, if Set.
-type Limit struct {
-	Set        bool
-	Soft, Hard uint64
-}
+// Limit is a resource limit.
+type Limit struct{ Soft, Hard uint64 }
 
 // Caps are the five capability sets as bit masks.
 type Caps struct{ Bounding, Effective, Permitted, Inheritable, Ambient uint64 }
@@ -84,7 +82,7 @@ func (p *Plan) Unmarshal(b []byte) error {
 // fields names each field once, for both directions.
 func (p *Plan) fields(c *codec) {
 	for _, b := range []*bool{
-		&p.NewCgroup, &p.NewNetwork, &p.NewUTS, &p.Loopback, &p.WaitNetwork, &p.ReadonlyRoot, &p.PopulateDev,
+		&p.NewUser, &p.NewCgroup, &p.NewNetwork, &p.NewUTS, &p.Loopback, &p.WaitNetwork, &p.ReadonlyRoot, &p.PopulateDev,
 		&p.Terminal, &p.Init, &p.SkipSetgroups, &p.NoNewPrivileges, &p.CreateCwd, &p.KeepSessionKeyring,
 		&p.ParentDeathUnwanted,
 	} {
@@ -99,7 +97,6 @@ func (p *Plan) fields(c *codec) {
 	list(c, &p.Mounts, (*codec).mount)
 	list(c, &p.Sysctl, (*codec).pair)
 	list(c, &p.Groups, number[uint32])
-	c.bool(&p.Files.Set)
 	number(c, &p.Files.Soft)
 	number(c, &p.Files.Hard)
 	number(c, &p.InitFd)

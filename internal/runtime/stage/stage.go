@@ -39,6 +39,7 @@ func init() {
 		run(startSteps)
 	case ArgExec:
 		runtime.LockOSThread()
+		hideFirst()
 		run(execSteps)
 	}
 }
@@ -61,6 +62,8 @@ type step struct {
 
 // startSteps make a container out of a process that is alone in new namespaces.
 var startSteps = []step{
+	{"hide", hide},
+	{"become root of the user namespace", becomeNamespaceRoot},
 	{"begin a session", beginSession},
 	{"separate the mount namespace", separateMounts},
 	{"enter a cgroup namespace", enterCgroupNamespace},
@@ -100,13 +103,21 @@ var execSteps = []step{
 	{"", execute},
 }
 
-// run carries out the steps; it returns only by execve or exit. The process is not dumpable from here
-// to execve: nobody in the container may trace it or open its files in /proc.
+// hideFirst makes this process not dumpable, in a container where others may be curious.
+func hideFirst() {
+	if err := hide(nil); err != nil {
+		(&child{sock: SocketFd}).abort(fail("hide", err))
+	}
+}
+
+// hide makes this process not dumpable until execve: nobody in the container may trace it or open its
+// files in /proc. In a new container it comes after the map of ids, which an ordinary user could not
+// write for a process that is.
+func hide(*child) error { return raw.Prctl(raw.PR_SET_DUMPABLE, 0, 0) }
+
+// run carries out the steps; it returns only by execve or exit.
 func run(steps []step) {
 	c := &child{sock: SocketFd, root: -1, dev: -1}
-	if err := raw.Prctl(raw.PR_SET_DUMPABLE, 0, 0); err != nil {
-		c.abort(fail("hide", err))
-	}
 	syscall.CloseOnExec(c.sock)
 	plan, fds, err := receivePlan(c.sock)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 
 func fullPlan() *Plan {
 	return &Plan{
-		NewCgroup: true, NewNetwork: true, NewUTS: true, Loopback: true, WaitNetwork: true, ReadonlyRoot: true, RootPropagation: 1 << 19,
+		NewUser: true, NewCgroup: true, NewNetwork: true, NewUTS: true, Loopback: true, WaitNetwork: true, ReadonlyRoot: true, RootPropagation: 1 << 19,
 		Hostname: "ship", Domainname: "sea",
 		Mounts: []Mount{
 			{Type: "tmpfs", Target: "/dev", Attrs: 10, Options: []Pair{{"mode", "755"}, {"newinstance", ""}}, Propagation: 1 << 18},
@@ -23,7 +23,7 @@ func fullPlan() *Plan {
 		PopulateDev: true, Masked: []string{"/proc/kcore"}, Readonly: []string{"/proc/sys", "/proc/bus"},
 		Sysctl:   []Pair{{"net.ipv4.ip_forward", "1"}},
 		Terminal: true, Rows: 24, Columns: 65535, Init: true, InitFd: 7, UID: 9000, GID: 1 << 31, Groups: []uint32{1, 2, 3},
-		SkipSetgroups: true, Umask: 0o22, Files: Limit{true, 1, 1 << 63}, Caps: Caps{1, 2, 3, 4, 1 << 40}, NoNewPrivileges: true,
+		SkipSetgroups: true, Umask: 0o22, Files: Limit{1, 1 << 63}, Caps: Caps{1, 2, 3, 4, 1 << 40}, NoNewPrivileges: true,
 		Seccomp: []byte{1, 2, 3, 4, 5, 6, 7, 8}, SeccompFlags: 2, Cwd: "/", CreateCwd: true, Args: []string{"a", ""}, Env: []string{"A=b"},
 		SearchPath: "/bin", KeepSessionKeyring: true, ParentDeathUnwanted: true,
 	}

@@ -43,13 +43,25 @@ func checkDirectory() error {
 	return nil
 }
 
-// limitFiles sets the limit on open files, which package syscall has raised for this program: to the
-// plan's, or to what it was. The latter is done by package syscall before it executes anything, a
-// path that cannot exist included.
+// becomeNamespaceRoot takes on the ids that the parent has mapped since we were cloned. The ambient
+// capabilities that brought us here are not needed any more.
+func becomeNamespaceRoot(c *child) error {
+	if !c.plan.NewUser {
+		return nil
+	}
+	if err := raw.Setresgid(0); err != nil {
+		return err
+	}
+	if err := raw.Setresuid(0); err != nil {
+		return err
+	}
+	return raw.Prctl(raw.PR_CAP_AMBIENT, raw.PR_CAP_AMBIENT_CLEAR_ALL, 0)
+}
+
+// limitFiles sets the limit on open files, which package syscall has raised for this program.
 func limitFiles(c *child) error {
 	l := &c.plan.Files
-	if !l.Set {
-		_ = syscall.Exec("", nil, nil) // ENOENT
+	if *l == (Limit{}) {
 		return nil
 	}
 	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: l.Soft, Max: l.Hard})
