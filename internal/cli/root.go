@@ -17,6 +17,13 @@ type entry struct {
 	make  func(*app) *cobra.Command
 }
 
+// command makes the command.
+func (e entry) command(a *app) *cobra.Command {
+	cmd := e.make(a)
+	cmd.DisableFlagsInUseLine = true // "[OPTIONS]" says it
+	return cmd
+}
+
 // Groups of the help page, as docker's.
 const (
 	groupCommon     = "common"
@@ -83,19 +90,19 @@ func (a *app) rootCommand(name string) *cobra.Command {
 	root.SetFlagErrorFunc(usageError)
 	f := root.PersistentFlags()
 	f.StringVar(&a.dataRoot, "data-root", "", "`directory` of images and containers (DECKHAND_DATA_ROOT)")
-	f.StringVar(&a.rootUser, "root-user", "", "containers that would run as root unasked: `allow`, warn or refuse (DECKHAND_ROOT_USER)")
+	f.StringVar(&a.rootUser, "root-user", "", "`policy` for containers that would run as root unasked: allow, warn or refuse (DECKHAND_ROOT_USER)")
 	f.BoolVarP(&a.debug, "debug", "D", false, "print what is done, on stderr")
 	root.Flags().BoolP("version", "v", false, "print the version")
 	all := commands()
 	if i := slices.IndexFunc(all, func(e entry) bool { return e.name == name }); i >= 0 {
 		root.CompletionOptions.DisableDefaultCmd = true
 		root.SetHelpCommand(&cobra.Command{Hidden: true})
-		root.AddCommand(all[i].make(a))
+		root.AddCommand(all[i].command(a))
 		return root
 	}
 	addGroups(root)
 	for _, e := range all {
-		cmd := e.make(a)
+		cmd := e.command(a)
 		cmd.GroupID = e.group
 		root.AddCommand(cmd)
 	}
@@ -135,7 +142,29 @@ func usageError(cmd *cobra.Command, err error) error {
 	if cmd.Name() == "run" || cmd.Name() == "exec" {
 		code = exitEngine
 	}
-	return &codeError{code: code, err: withUsage(cmd, err)}
+	return &codeError{code: code, err: withUsage(cmd, notThereYet(cmd, err))}
+}
+
+// notThereYet tells a flag of docker's that is missing here from one that nobody knows.
+func notThereYet(cmd *cobra.Command, err error) error {
+	name, unknown := strings.CutPrefix(err.Error(), "unknown flag: --")
+	if !unknown || cmd.Name() != "run" || !slices.Contains(dockerRunFlags(), name) {
+		return err
+	}
+	return fmt.Errorf("--%s is not there yet: %w", name, err)
+}
+
+// dockerRunFlags are docker run's flags that run does not have.
+func dockerRunFlags() []string {
+	return strings.Fields(`add-host annotation attach blkio-weight blkio-weight-device cgroup-parent cgroupns
+		cpu-count cpu-percent cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpu-shares cpus cpuset-cpus
+		cpuset-mems detach-keys device device-cgroup-rule device-read-bps device-read-iops device-write-bps
+		device-write-iops disable-content-trust dns dns-option dns-search domainname expose gpus health-cmd
+		health-interval health-retries health-start-interval health-start-period health-timeout ip ip6 ipc
+		isolation label-file link link-local-ip log-driver log-opt mac-address memory memory-reservation
+		memory-swap memory-swappiness mount network-alias no-healthcheck oom-kill-disable oom-score-adj pid
+		pids-limit platform privileged publish-all quiet restart runtime shm-size sig-proxy storage-opt sysctl
+		ulimit userns uts volume-driver volumes-from`)
 }
 
 func withUsage(cmd *cobra.Command, err error) error {

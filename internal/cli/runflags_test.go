@@ -332,3 +332,45 @@ func TestAnswerCarriesErrors(t *testing.T) {
 		t.Error("an error out of nothing")
 	}
 }
+
+func FuzzEnvLine(f *testing.F) {
+	for _, s := range []string{"A=1", "# x", "A B=1", "PATH", " =", "A", "\xff=1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		e, err := envLine(line)
+		if err != nil || e == "" {
+			return
+		}
+		name, _, ok := strings.Cut(e, "=")
+		if !ok || name == "" || strings.ContainsAny(name, " \t") {
+			t.Errorf("%q became %q", line, e)
+		}
+	})
+}
+
+func FuzzParseTmpfs(f *testing.F) {
+	for _, s := range []string{"/t", "/t:size=1m,exec", "/..:ro", ":", "/t:,", "/t:mode=1777,noexec,exec"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		m, err := parseTmpfs(s)
+		if err != nil {
+			return
+		}
+		if m.Destination == "/" || !filepath.IsAbs(m.Destination) || m.Type != "tmpfs" {
+			t.Errorf("%q: %+v", s, m)
+		}
+	})
+}
+
+func FuzzParseSignal(f *testing.F) {
+	for _, s := range []string{"TERM", "9", "RTMIN+3", "SIGRTMAX-64", "sigsigterm", "-1"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if sig, err := parseSignal(s); err == nil && (sig < 1 || sig > sigRTMax) {
+			t.Errorf("%q: %d", s, sig)
+		}
+	})
+}

@@ -29,7 +29,7 @@ func (o *runOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.remove, "rm", false, "remove the container when it exits")
 	f.StringVar(&o.name, "name", "", "the container's `name`")
 	f.StringVarP(&o.hostname, "hostname", "h", "", "the container's host `name`")
-	f.StringVar(&o.pull, "pull", "missing", "pull the image before running: always, `missing` or never")
+	f.StringVar(&o.pull, "pull", "missing", "`when` to pull the image: always, missing or never")
 	f.StringVar(&o.cidFile, "cidfile", "", "write the container's id to this `file`")
 	f.StringArrayVarP(&o.labels, "label", "l", nil, "set a label, `key=value`")
 
@@ -53,5 +53,5 @@ func (o *runOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.readOnly, "read-only", false, "make the container's root read-only")
 	f.StringArrayVar(&o.capAdd, "cap-add", nil, "grant a `capability`")
 	f.StringArrayVar(&o.capDrop, "cap-drop", nil, "take a `capability` away")
-	f.StringArrayVar(&o.security, "security-opt", nil, "no-new-privileges[=bool], seccomp=unconfined|builtin|FILE, systempaths=unconfined (an `option`)")
+	f.StringArrayVar(&o.security, "security-opt", nil, "an `option`: no-new-privileges[=bool], seccomp=unconfined|builtin|FILE, systempaths=unconfined")
 }

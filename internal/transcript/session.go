@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -17,6 +18,9 @@ type session struct{ m *testing.M }
 
 // Run builds the programs, runs the tests and returns their exit code.
 func (s session) Run() int {
+	if slices.Contains(os.Args, "-test.fuzzworker") { // it runs one fuzz target, and no script
+		return s.m.Run()
+	}
 	dir, err := os.MkdirTemp("", "deckhand-transcript")
 	if err == nil {
 		defer func() { _ = os.RemoveAll(dir) }()
