@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"os"
 	goruntime "runtime"
+	"slices"
 	"strconv"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/deckhand-engine/deckhand/internal/linux/cgroup"
+	"github.com/deckhand-engine/deckhand/internal/linux/rootless"
 	"github.com/deckhand-engine/deckhand/internal/runtime/stage"
 )
 
@@ -87,6 +90,24 @@ func fillStdio(given *Stdio, terminal bool) (*stdio, error) {
 		s.child[i] = s.null
 	}
 	return s, nil
+}
+
+// restrictDevices has the kernel refuse devices to a container that could get at them: by taking nodev
+// from its mounts, which are filesystems of the host's, or by making nodes, for which it has to be
+// without a user namespace.
+func restrictDevices(o *StartOptions, more []cgroup.Device) error {
+	c := o.Spec.Process.Capabilities
+	if c == nil || rootless.Inside() {
+		return nil
+	}
+	nodes := slices.Contains(c.Bounding, "CAP_MKNOD") && !newNamespace(o.Spec, specs.UserNamespace)
+	if !nodes && !slices.Contains(c.Bounding, "CAP_SYS_ADMIN") {
+		return nil
+	}
+	if o.Cgroup == nil {
+		return errors.New("these capabilities need a cgroup of version 2, to keep devices from the container")
+	}
+	return cgroup.AllowDevices(o.Cgroup, more)
 }
 
 const pipefsMagic = 0x50495045

@@ -50,6 +50,8 @@ func init() {
 		"mkdir":   func(a []string) error { return os.Mkdir(a[0], 0o755) },
 		"umask":   func([]string) error { fmt.Printf("%04o\n", unix.Umask(0)); return nil },
 		"sleep":   func(a []string) error { d, err := time.ParseDuration(a[0]); time.Sleep(d); return err },
+		"undev":   guestUndev,
+		"mknod":   func(a []string) error { return unix.Mknod(a[0], unix.S_IFBLK|0o666, int(unix.Mkdev(7, 0))) },
 		"reopen":  guestReopen,
 		"tty":     guestTTY,
 		"type":    guestType,
@@ -136,6 +138,19 @@ func guestOverwrite() int {
 	err = unix.Exec("/bin/guest", []string{"guest", "reopen", path, "#!/bin/evil"}, nil)
 	fmt.Fprintln(os.Stderr, "become the guest:", err)
 	return 1
+}
+
+// guestUndev takes nodev from a mount and opens a device.
+func guestUndev(a []string) error {
+	attr := unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_NODEV}
+	if err := unix.MountSetattr(unix.AT_FDCWD, a[0], 0, &attr); err != nil {
+		return fmt.Errorf("change mount: %w", err)
+	}
+	f, err := os.Open(a[1])
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // guestReopen opens a path for writing and writes.

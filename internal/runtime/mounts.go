@@ -9,6 +9,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/deckhand-engine/deckhand/internal/linux/cgroup"
 	"github.com/deckhand-engine/deckhand/internal/linux/mount"
 	"github.com/deckhand-engine/deckhand/internal/runtime/stage"
 )
@@ -19,6 +20,8 @@ type preparer struct {
 	spec   *specs.Spec
 	userns *os.File
 	files  []*os.File // sent to the child in this order; the first is the root
+	// devices are the nodes that mounts give by name.
+	devices []cgroup.Device
 }
 
 // close drops the caller's copies.
@@ -127,11 +130,17 @@ func (p *preparer) bind(out *stage.Mount, m *specs.Mount, o *options) error {
 	}
 	p.add(out, src)
 	out.Source, out.Propagation = m.Source, 0
-	info, err := src.Stat()
-	if err != nil {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(src.Fd()), &st); err != nil {
 		return fmt.Errorf("stat %s: %w", m.Source, err)
 	}
-	out.File = !info.IsDir()
+	kind := st.Mode & unix.S_IFMT
+	out.File = kind != unix.S_IFDIR
+	if o.dev && (kind == unix.S_IFCHR || kind == unix.S_IFBLK) {
+		p.devices = append(p.devices, cgroup.Device{
+			Block: kind == unix.S_IFBLK, Major: unix.Major(uint64(st.Rdev)), Minor: unix.Minor(uint64(st.Rdev)),
+		})
+	}
 	if o.idmap || len(m.UIDMappings) > 0 {
 		if err := p.idmap(src, o, m); err != nil {
 			return err

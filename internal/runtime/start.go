@@ -102,6 +102,9 @@ func (c *starting) setUp(ctx context.Context, o *StartOptions) error {
 	if err := p.mounts(plan); err != nil {
 		return err
 	}
+	if err := restrictDevices(o, p.devices); err != nil {
+		return err
+	}
 	if o.Init {
 		plan.Init, plan.InitFd = true, len(p.files)
 		p.files = append(p.files, c.takeExe())

@@ -171,3 +171,25 @@ func TestNewAgainstSweep(t *testing.T) {
 	close(stop)
 	<-swept
 }
+
+// TestAllowDevices opens devices in a group with a rule.
+func TestAllowDevices(t *testing.T) {
+	g := newGroup(t, "devices")
+	if err := AllowDevices(g.Dir, []Device{{Major: 1, Minor: 11}, {Block: true, Major: 7, Minor: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{
+		"/dev/null": true, "/dev/zero": true, "/dev/urandom": true, "/dev/kmsg": true,
+		"/dev/mem": false, "/dev/fuse": false, "/dev/loop0": false, "/dev/loop1": true,
+	} {
+		if _, err := os.Stat(path); err != nil {
+			continue // not on every machine
+		}
+		cmd := exec.CommandContext(t.Context(), "dd", "if="+path, "of=/dev/null", "count=0")
+		cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(g.Dir.Fd())}
+		out, err := cmd.CombinedOutput()
+		if (err == nil) != want {
+			t.Errorf("%s: %v %s", path, err, out)
+		}
+	}
+}
