@@ -127,7 +127,7 @@ func giveStdio(given *Stdio, s *specs.Spec) error {
 			continue
 		}
 		var st unix.Statfs_t
-		if err := unix.Fstatfs(int(f.Fd()), &st); err != nil || int64(st.Type) != pipefsMagic {
+		if err := unix.Fstatfs(int(f.Fd()), &st); err != nil || st.Type != pipefsMagic {
 			continue
 		}
 		if err := unix.Fchown(int(f.Fd()), int(uid), -1); err != nil && !errors.Is(err, unix.EPERM) {

@@ -158,7 +158,7 @@ func cloneStage(f *fork) (pid uintptr, errno syscall.Errno) {
 	afterForkInChild()
 	becomeStage(f)
 	for {
-		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
+		_, _, _ = syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
 	}
 }
 
@@ -196,7 +196,7 @@ func raiseAmbient(f *fork) syscall.Errno {
 	if errno != 0 {
 		return errno
 	}
-	for i := uintptr(0); i < 64; i++ {
+	for i := range uintptr(64) {
 		_, _, errno = syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, i, 0, 0, 0)
 		if errno == syscall.EINVAL { // beyond the last one this kernel has
 			return 0
@@ -210,7 +210,7 @@ func raiseAmbient(f *fork) syscall.Errno {
 
 func reap(pid int) {
 	for {
-		if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR { //nolint:errorlint // package unix returns plain errnos
+		if _, err := unix.Wait4(pid, nil, 0, nil); err != unix.EINTR {
 			return
 		}
 	}

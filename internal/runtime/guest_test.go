@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -14,6 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// exitCode ends the guest with itself.
+type exitCode int
+
+func (exitCode) Error() string { return "exit" }
+
 // guest is what runs inside the containers. Its first argument names what to do.
 func guest(args []string) int {
 	if len(args) == 0 {
@@ -24,7 +30,11 @@ func guest(args []string) int {
 		fmt.Fprintln(os.Stderr, "guest: unknown command", args[0])
 		return 99
 	}
-	if err := do(args[1:]); err != nil {
+	err := do(args[1:])
+	if code, ok := errors.AsType[exitCode](err); ok {
+		return int(code)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "guest:", err)
 		return 1
 	}
@@ -36,7 +46,7 @@ var guestCommands map[string]func([]string) error
 func init() {
 	guestCommands = map[string]func([]string) error{
 		"true":    func([]string) error { return nil },
-		"exit":    func(a []string) error { n, _ := strconv.Atoi(a[0]); os.Exit(n); return nil },
+		"exit":    func(a []string) error { n, err := strconv.Atoi(a[0]); return errors.Join(err, exitCode(n)) },
 		"echo":    func(a []string) error { fmt.Println(strings.Join(a, " ")); return nil },
 		"cat":     guestCat,
 		"write":   func(a []string) error { return os.WriteFile(a[0], []byte(a[1]), 0o644) },
@@ -128,16 +138,14 @@ func guestLinks(paths []string) error {
 
 // guestOverwrite is our program, executed in a container by /proc/self/exe: it holds on to its own
 // file, becomes the guest, and so lets go of it, and opens it for writing.
-func guestOverwrite() int {
+func guestOverwrite() error {
 	fd, err := unix.Open("/proc/self/exe", unix.O_PATH, 0)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "open our own file:", err)
-		return 1
+		return fmt.Errorf("open our own file: %w", err)
 	}
 	path := "/proc/self/fd/" + strconv.Itoa(fd)
 	err = unix.Exec("/bin/guest", []string{"guest", "reopen", path, "#!/bin/evil"}, nil)
-	fmt.Fprintln(os.Stderr, "become the guest:", err)
-	return 1
+	return fmt.Errorf("become the guest: %w", err)
 }
 
 // guestUndev takes nodev from a mount and opens a device.
@@ -204,11 +212,10 @@ func guestType([]string) error {
 	<-signals
 	select {
 	case <-signals:
-		os.Exit(8)
+		return exitCode(8)
 	case <-time.After(100 * time.Millisecond):
-		os.Exit(7)
+		return exitCode(7)
 	}
-	return nil
 }
 
 // guestSignals prints signals until SIGTERM.
@@ -218,7 +225,7 @@ func guestSignals([]string) error {
 	for s := range signals {
 		fmt.Println(s)
 		if s == unix.SIGTERM {
-			os.Exit(3)
+			return exitCode(3)
 		}
 	}
 	return nil

@@ -28,7 +28,8 @@ func TestMain(m *testing.M) {
 	case "starter":
 		os.Exit(starter(os.Args[1:]))
 	case "exe", "self.sh": // the runtime was made to execute itself inside a container
-		os.Exit(guestOverwrite())
+		fmt.Fprintln(os.Stderr, "guest:", guestOverwrite())
+		os.Exit(1)
 	}
 	code := m.Run()
 	if image.dir != "" {

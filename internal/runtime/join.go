@@ -46,9 +46,9 @@ func forkInto(j *join) (pid uintptr, errno syscall.Errno) {
 			f.err.step, f.err.val = 0, uint32(pid)
 		}
 	}
-	syscall.RawSyscall(syscall.SYS_WRITE, j.report, uintptr(unsafe.Pointer(&f.err)), unsafe.Sizeof(f.err))
+	_, _, _ = syscall.RawSyscall(syscall.SYS_WRITE, j.report, uintptr(unsafe.Pointer(&f.err)), unsafe.Sizeof(f.err))
 	for {
-		syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
+		_, _, _ = syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
 	}
 }
 
@@ -111,7 +111,7 @@ func readReport(pipe, helper int) (int, error) {
 	n := 0
 	for n < len(buf) {
 		m, err := unix.Read(pipe, buf[n:])
-		if m <= 0 && err != unix.EINTR { //nolint:errorlint // package unix returns plain errnos
+		if m <= 0 && err != unix.EINTR {
 			break
 		}
 		n += max(m, 0)

@@ -29,6 +29,9 @@ func (p *preparer) close() {
 	for _, f := range p.files {
 		_ = f.Close() // mounts: nothing to lose
 	}
+	if p.userns != nil {
+		_ = p.userns.Close() // read only
+	}
 }
 
 func (p *preparer) mounts(plan *stage.Plan) error {
@@ -138,7 +141,7 @@ func (p *preparer) bind(out *stage.Mount, m *specs.Mount, o *options) error {
 	out.File = kind != unix.S_IFDIR
 	if o.dev && (kind == unix.S_IFCHR || kind == unix.S_IFBLK) {
 		p.devices = append(p.devices, cgroup.Device{
-			Block: kind == unix.S_IFBLK, Major: unix.Major(uint64(st.Rdev)), Minor: unix.Minor(uint64(st.Rdev)),
+			Block: kind == unix.S_IFBLK, Major: unix.Major(st.Rdev), Minor: unix.Minor(st.Rdev),
 		})
 	}
 	if o.idmap || len(m.UIDMappings) > 0 {

@@ -19,44 +19,36 @@ type options struct {
 }
 
 // attribute is what an option does to MOUNT_ATTR_*; with an r in front it does it to mounts below too.
-type attribute struct{ set, clear uint64 }
+type attribute struct {
+	name       string
+	set, clear uint64
+}
+
+var attributes = [...]attribute{
+	{name: "ro", set: unix.MOUNT_ATTR_RDONLY},
+	{name: "rw", clear: unix.MOUNT_ATTR_RDONLY},
+	{name: "nosuid", set: unix.MOUNT_ATTR_NOSUID},
+	{name: "suid", clear: unix.MOUNT_ATTR_NOSUID},
+	{name: "nodev", set: unix.MOUNT_ATTR_NODEV},
+	{name: "dev", clear: unix.MOUNT_ATTR_NODEV},
+	{name: "noexec", set: unix.MOUNT_ATTR_NOEXEC},
+	{name: "exec", clear: unix.MOUNT_ATTR_NOEXEC},
+	{name: "nodiratime", set: unix.MOUNT_ATTR_NODIRATIME},
+	{name: "diratime", clear: unix.MOUNT_ATTR_NODIRATIME},
+	{name: "nosymfollow", set: unix.MOUNT_ATTR_NOSYMFOLLOW},
+	{name: "symfollow", clear: unix.MOUNT_ATTR_NOSYMFOLLOW},
+	{name: "relatime", set: unix.MOUNT_ATTR_RELATIME, clear: unix.MOUNT_ATTR__ATIME},
+	{name: "noatime", set: unix.MOUNT_ATTR_NOATIME, clear: unix.MOUNT_ATTR__ATIME},
+	{name: "strictatime", set: unix.MOUNT_ATTR_STRICTATIME, clear: unix.MOUNT_ATTR__ATIME},
+}
 
 func attributeOf(name string) (attribute, bool) {
-	const atime = unix.MOUNT_ATTR__ATIME
-	switch name {
-	case "ro":
-		return attribute{set: unix.MOUNT_ATTR_RDONLY}, true
-	case "rw":
-		return attribute{clear: unix.MOUNT_ATTR_RDONLY}, true
-	case "nosuid":
-		return attribute{set: unix.MOUNT_ATTR_NOSUID}, true
-	case "suid":
-		return attribute{clear: unix.MOUNT_ATTR_NOSUID}, true
-	case "nodev":
-		return attribute{set: unix.MOUNT_ATTR_NODEV}, true
-	case "dev":
-		return attribute{clear: unix.MOUNT_ATTR_NODEV}, true
-	case "noexec":
-		return attribute{set: unix.MOUNT_ATTR_NOEXEC}, true
-	case "exec":
-		return attribute{clear: unix.MOUNT_ATTR_NOEXEC}, true
-	case "nodiratime":
-		return attribute{set: unix.MOUNT_ATTR_NODIRATIME}, true
-	case "diratime":
-		return attribute{clear: unix.MOUNT_ATTR_NODIRATIME}, true
-	case "nosymfollow":
-		return attribute{set: unix.MOUNT_ATTR_NOSYMFOLLOW}, true
-	case "symfollow":
-		return attribute{clear: unix.MOUNT_ATTR_NOSYMFOLLOW}, true
-	case "relatime":
-		return attribute{set: unix.MOUNT_ATTR_RELATIME, clear: atime}, true
-	case "noatime":
-		return attribute{set: unix.MOUNT_ATTR_NOATIME, clear: atime}, true
-	case "strictatime":
-		return attribute{set: unix.MOUNT_ATTR_STRICTATIME, clear: atime}, true
-	default:
-		return attribute{}, false
+	for _, a := range attributes {
+		if a.name == name {
+			return a, true
+		}
 	}
+	return attribute{}, false
 }
 
 // parseOptions sorts a mount's options; what is neither an attribute nor a word of the specification

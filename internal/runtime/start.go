@@ -82,32 +82,15 @@ func (c *starting) abandon() {
 func (c *starting) setUp(ctx context.Context, o *StartOptions) error {
 	p := &preparer{spec: o.Spec}
 	defer p.close()
-	var err error
-	if newNamespace(o.Spec, specs.UserNamespace) {
-		if p.userns, err = c.open("ns/user"); err != nil {
-			return err
-		}
-		defer func() { _ = p.userns.Close() }() // read only
-	}
-	root, err := o.Rootfs(p.userns)
-	if err != nil {
+	if err := c.openRoot(p, o); err != nil {
 		return err
 	}
-	p.files = append(p.files, root)
-	plan, err := startPlan(o.Spec)
+	plan, err := c.plan(p, o)
 	if err != nil {
-		return err
-	}
-	plan.WaitNetwork = o.Network != nil && plan.NewNetwork
-	if err := p.mounts(plan); err != nil {
 		return err
 	}
 	if err := restrictDevices(o, p.devices); err != nil {
 		return err
-	}
-	if o.Init {
-		plan.Init, plan.InitFd = true, len(p.files)
-		p.files = append(p.files, c.takeExe())
 	}
 	if err := c.limit(plan, o.Spec.Process); err != nil {
 		return err
@@ -122,6 +105,40 @@ func (c *starting) setUp(ctx context.Context, o *StartOptions) error {
 		return nil
 	}
 	return c.setUpNetwork(ctx, o)
+}
+
+// openRoot has the caller mount the root, which may change the spec.
+func (c *starting) openRoot(p *preparer, o *StartOptions) error {
+	if newNamespace(o.Spec, specs.UserNamespace) {
+		userns, err := c.open("ns/user")
+		if err != nil {
+			return err
+		}
+		p.userns = userns
+	}
+	root, err := o.Rootfs(p.userns)
+	if err != nil {
+		return err
+	}
+	p.files = append(p.files, root)
+	return nil
+}
+
+// plan translates the spec, and opens what comes from the host.
+func (c *starting) plan(p *preparer, o *StartOptions) (*stage.Plan, error) {
+	plan, err := startPlan(o.Spec)
+	if err != nil {
+		return nil, err
+	}
+	plan.WaitNetwork = o.Network != nil && plan.NewNetwork
+	if err := p.mounts(plan); err != nil {
+		return nil, err
+	}
+	if o.Init {
+		plan.Init, plan.InitFd = true, len(p.files)
+		p.files = append(p.files, c.takeExe())
+	}
+	return plan, nil
 }
 
 // open opens a file of the child's directory in /proc. The child is ours and not reaped: its pid is

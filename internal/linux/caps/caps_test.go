@@ -45,8 +45,7 @@ func TestResolve(t *testing.T) {
 func TestResolveUnknown(t *testing.T) {
 	for _, set := range [][3][]string{{{"X"}, nil, nil}, {nil, {"CAP_NOPE"}, nil}, {nil, nil, {""}}} {
 		_, err := Resolve(set[0], set[1], set[2])
-		var unknown *UnknownError
-		if !errors.As(err, &unknown) {
+		if _, ok := errors.AsType[*UnknownError](err); !ok {
 			t.Errorf("Resolve(%q) = %v, want an UnknownError", set, err)
 		}
 	}

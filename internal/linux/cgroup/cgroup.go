@@ -56,16 +56,20 @@ func New(id string) (*Group, error) {
 
 // makeDir makes the group's directory, and the parent of all groups where it is missing.
 func makeDir(path string) error {
-	err := os.Mkdir(path, 0o755)
+	err := mkdir(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.Mkdir(filepath.Dir(path), 0o755); err == nil || errors.Is(err, fs.ErrExist) {
-			err = os.Mkdir(path, 0o755)
+		if err = mkdir(filepath.Dir(path)); err == nil || errors.Is(err, fs.ErrExist) {
+			err = mkdir(path)
 		}
 	}
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
 	return err
+}
+
+func mkdir(path string) error {
+	return os.Mkdir(path, 0o755) //nolint:gosec // as all groups are: there is nothing secret in them
 }
 
 // hold locks the group for the life of this process. It reports false if Sweep removed it first.

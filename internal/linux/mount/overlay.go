@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -112,8 +113,8 @@ func (o Overlay) setOptions(fs int) error {
 
 // addLayers names the layers, the uppermost lower first as the kernel wants it.
 func (o Overlay) addLayers(fs int, layers *layerFiles) error {
-	for i := len(o.Lower) - 1; i >= 0; i-- {
-		if err := o.addLower(fs, o.Lower[i], layers); err != nil {
+	for _, dir := range slices.Backward(o.Lower) {
+		if err := o.addLower(fs, dir, layers); err != nil {
 			return err
 		}
 	}

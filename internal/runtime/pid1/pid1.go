@@ -59,7 +59,7 @@ func reap(pid int) int {
 		var ws syscall.WaitStatus
 		got, err := syscall.Wait4(-1, &ws, 0, nil)
 		switch {
-		case err == syscall.EINTR: //nolint:errorlint // package syscall returns plain errnos
+		case err == syscall.EINTR:
 		case err != nil:
 			return 125
 		case got == pid && ws.Signaled():

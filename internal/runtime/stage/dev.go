@@ -41,7 +41,7 @@ func takeDevices(c *child) error {
 		if err := syscall.Fstat(fd, &st); err != nil {
 			return fail("stat /dev/"+d.name, err)
 		}
-		if st.Mode&syscall.S_IFMT != syscall.S_IFCHR || uint64(st.Rdev) != d.major<<8|d.minor {
+		if st.Mode&syscall.S_IFMT != syscall.S_IFCHR || st.Rdev != d.major<<8|d.minor {
 			return fail("/dev/"+d.name+" of the host is not that device", syscall.ENODEV)
 		}
 		d.fd = fd

@@ -71,7 +71,7 @@ func makeOne(dir int, name string, file bool) (int, error) {
 	if file {
 		return raw.Openat2(dir, name, syscall.O_CREAT|syscall.O_EXCL|syscall.O_RDONLY|syscall.O_NOFOLLOW, 0o644, noLinks)
 	}
-	if err := syscall.Mkdirat(dir, name, 0o755); err != nil && err != syscall.EEXIST { //nolint:errorlint // errno
+	if err := syscall.Mkdirat(dir, name, 0o755); err != nil && err != syscall.EEXIST {
 		return -1, err
 	}
 	return raw.Openat2(dir, name, raw.O_PATH|syscall.O_DIRECTORY, 0, noLinks)
@@ -159,5 +159,5 @@ func onFilesystem(fd int, magic int64) (bool, error) {
 	if err := raw.Fstatfs(fd, &st); err != nil {
 		return false, err
 	}
-	return int64(st.Type) == magic, nil
+	return st.Type == magic, nil
 }

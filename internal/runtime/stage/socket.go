@@ -76,7 +76,7 @@ func Receive(sock int, buf []byte, maxFds int) (n int, fds []int, err error) {
 	var oobn int
 	for {
 		n, oobn, _, _, err = syscall.Recvmsg(sock, buf, oob, syscall.MSG_CMSG_CLOEXEC)
-		if err != syscall.EINTR { //nolint:errorlint // package syscall returns plain errnos, and errors would be an import
+		if err != syscall.EINTR {
 			break
 		}
 	}
@@ -100,7 +100,7 @@ func Receive(sock int, buf []byte, maxFds int) (n int, fds []int, err error) {
 func sendmsg(sock int, data, rights []byte) error {
 	for {
 		err := syscall.Sendmsg(sock, data, rights, nil, syscall.MSG_NOSIGNAL)
-		if err != syscall.EINTR { //nolint:errorlint // as above
+		if err != syscall.EINTR {
 			return err
 		}
 	}

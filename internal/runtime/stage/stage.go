@@ -145,12 +145,12 @@ func (c *child) abort(err error) {
 	if code == 0 {
 		code = 125
 	}
-	syscall.Exit(code)
+	syscall.Exit(code) //nolint:revive // this process has no main: it ends here or by execve
 }
 
 // beginSession leaves the caller's session and terminal, and ties the process to its parent's life.
 func beginSession(c *child) error {
-	if _, err := syscall.Setsid(); err != nil && err != syscall.EPERM { //nolint:errorlint // errno; EPERM: a leader already
+	if _, err := syscall.Setsid(); err != nil && err != syscall.EPERM {
 		return err
 	}
 	return c.dieWithParent()
