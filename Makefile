@@ -1,7 +1,7 @@
 # make test is the whole of it: it sets up what it needs, as root on Debian or Ubuntu.
 
 GO       ?= go
-FUZZTIME ?= 5s
+FUZZTIME ?= 3s
 LINT      = $(GO) tool -modfile=tools/go.mod golangci-lint
 # The packages whose tests do not fork by raw system calls, which the race detector does not survive.
 RACE      = ./ref/... ./oci/... ./registry/... ./internal/store/... ./internal/ui/... ./internal/build/...
