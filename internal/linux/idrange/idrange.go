@@ -2,7 +2,8 @@
 //
 // Nothing on disk is ever owned by these ids: layers and volumes are shifted by idmapped mounts. So a
 // range belongs to a container only while it runs, and the next may get it at once. A range is an
-// exclusive flock on a file in /run/deckhand/ids, which the kernel drops with its holder.
+// exclusive flock on a file in /run/deckhand/ids, which the kernel drops with its holder. The files
+// stay for the next holder, a few dozen of them; Sweep removes those nobody has locked.
 //
 // The ranges are 0x30000000 + n*65536, n < 8192, far above what useradd gives to people and services.
 // A line "deckhand:FIRST:COUNT" in both /etc/subuid and /etc/subgid, with the same figures, chooses
@@ -47,6 +48,7 @@ const (
 	defaultFirst = 0x30000000
 	defaultCount = 8192
 	subidUser    = "deckhand"
+	preferred    = 64 // where the search starts
 )
 
 // Acquire takes a range no live process of this machine holds; id seeds the choice.
@@ -58,7 +60,7 @@ func Acquire(id string) (*Range, error) {
 	return p.acquire(id)
 }
 
-// Sweep removes the lock files of the dead.
+// Sweep removes the lock files that nobody holds.
 func Sweep() error { return (&pool{dir: defaultDir}).sweep() }
 
 func defaultPool() (*pool, error) {
@@ -119,8 +121,8 @@ func parseSubid(line string) (first, count uint32, ok bool) {
 
 func (p *pool) acquire(id string) (*Range, error) {
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(id)) // hashes do not fail
-	start := h.Sum32()
+	_, _ = h.Write([]byte(id))     // hashes do not fail
+	start := h.Sum32() % preferred // few files, so that most are there already
 	for i := range p.count {
 		n := (start + i) % p.count
 		lock, err := p.lock(n)
@@ -208,7 +210,6 @@ func (r *Range) Release() {
 	if r == nil || r.lock == nil {
 		return
 	}
-	_ = os.Remove(r.lock.Name()) // removed while locked: nobody else can hold it
-	_ = r.lock.Close()
+	_ = r.lock.Close() // empty
 	r.lock = nil
 }

@@ -37,6 +37,9 @@ func TestAcquireAll(t *testing.T) {
 		r.Release()
 		r.Release() // twice does no harm
 	}
+	if err := p.sweep(); err != nil {
+		t.Fatal(err)
+	}
 	left, err := os.ReadDir(p.dir)
 	if err != nil || len(left) != 0 {
 		t.Errorf("released ranges left %d files (%v)", len(left), err)
@@ -67,6 +70,11 @@ func TestAcquireParallel(t *testing.T) {
 				delete(inUse, r.HostBase)
 				mu.Unlock()
 				r.Release()
+				if i%10 == 0 {
+					if err := p.sweep(); err != nil { // files vanish between open and lock
+						t.Error(err)
+					}
+				}
 			}
 		})
 	}
