@@ -16,7 +16,7 @@ import (
 // DefaultStopSeconds is how long a container may take to end by itself.
 const DefaultStopSeconds = 10
 
-// pollInterval is how often a container's state is looked at while waiting for it.
+// pollInterval is how often a container's state is looked at while its watcher records the end.
 const pollInterval = 5 * time.Millisecond
 
 // Signal sends a signal to the container's first process. ErrNotRunning.
@@ -63,8 +63,6 @@ func (e *Engine) Stop(ctx context.Context, rec *store.Container, sig syscall.Sig
 
 // WaitExit waits until nobody watches the container any more: its end is recorded, or it is removed.
 func (e *Engine) WaitExit(ctx context.Context, id string) error {
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
 	for {
 		st, err := e.Store.State(id)
 		switch {
@@ -72,23 +70,11 @@ func (e *Engine) WaitExit(ctx context.Context, id string) error {
 			return nil
 		case err != nil:
 			return err
-		case st.Status != StatusRunning && !e.held(id):
+		case st.Status != StatusRunning && !e.Store.Watched(id):
 			return nil
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
+		if err := awaitChange(ctx, st); err != nil {
+			return err
 		}
 	}
-}
-
-// held reports whether a process watches the container.
-func (e *Engine) held(id string) bool {
-	lock, err := e.Store.LockContainer(id)
-	if err != nil {
-		return errors.Is(err, store.ErrInUse)
-	}
-	lock.Unlock()
-	return false
 }

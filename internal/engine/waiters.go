@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/deckhand-engine/deckhand/internal/runtime"
 	"github.com/deckhand-engine/deckhand/internal/store"
 )
 
@@ -36,18 +37,28 @@ func (e *Engine) ExitCode(ctx context.Context, id string) (int, error) {
 	if err := flock(f, unix.LOCK_SH); err != nil {
 		return 0, fmt.Errorf("wait for container: %w", err)
 	}
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
 	for {
 		st, err := e.Store.State(id)
 		if err != nil || st.Status != StatusRunning {
 			return st.ExitCode, err
 		}
-		select {
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		case <-tick.C:
+		if err := awaitChange(ctx, st); err != nil {
+			return 0, err
 		}
+	}
+}
+
+// awaitChange returns when st may be out of date: pollInterval after the container's process has ended, so
+// that its watcher has recorded the end.
+func awaitChange(ctx context.Context, st store.State) error {
+	if st.Pid > 0 {
+		_ = runtime.AwaitPid(ctx, st.Pid, st.StartTicks) // a process that cannot be found has ended
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(pollInterval):
+		return nil
 	}
 }
 

@@ -2,11 +2,13 @@ package runtime
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,6 +54,29 @@ func SignalPid(pid int, startTicks uint64, sig syscall.Signal) error {
 		return fmt.Errorf("send %s to %d: %w", unix.SignalName(sig), pid, err)
 	}
 	return nil
+}
+
+// awaitSlice bounds how late AwaitPid sees that its context has ended.
+const awaitSlice = 100 * time.Millisecond
+
+// AwaitPid waits for the end of a container's first process found by pid and start ticks, whoever its
+// parent is. os.ErrProcessDone where it had ended before.
+func AwaitPid(ctx context.Context, pid int, startTicks uint64) error {
+	fd, err := openPid(pid, startTicks)
+	if err != nil {
+		return err
+	}
+	defer closeFd(fd)
+	for ctx.Err() == nil {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(awaitSlice.Milliseconds()))
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return fmt.Errorf("wait for %d: %w", pid, err)
+		}
+		if n > 0 {
+			return nil
+		}
+	}
+	return ctx.Err()
 }
 
 // openPid opens a pidfd of the process that has that pid and started at that time: the descriptor is

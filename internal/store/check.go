@@ -170,7 +170,7 @@ func (c *checker) layers(ctx context.Context) error {
 
 func (c *checker) containers(ctx context.Context) error {
 	err := c.each(ctx, "containers", func(path, id string) {
-		if !c.s.hasContainer(id) && c.s.watched(id) {
+		if !c.s.hasContainer(id) && c.s.Watched(id) {
 			return // being removed
 		}
 		var rec Container

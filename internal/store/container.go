@@ -213,8 +213,8 @@ func lockOFD(f *os.File) error {
 	return err
 }
 
-// watched reports whether some process holds the container's lock.
-func (s *Store) watched(id string) bool {
+// Watched reports whether some process holds the container's lock. It does not take the lock to find out.
+func (s *Store) Watched(id string) bool {
 	f, err := open(s.path("containers", id, "lock"), os.O_RDWR, 0)
 	if err != nil {
 		return false
@@ -332,7 +332,7 @@ func (s *Store) State(id string) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	if st.Status == StatusRunning && !s.watched(id) {
+	if st.Status == StatusRunning && !s.Watched(id) {
 		st.Status, st.Pid, st.MonitorPid, st.ExitCode = StatusExited, 0, 0, exitKilled
 	}
 	return st, nil
@@ -417,7 +417,7 @@ func (s *Store) DeadContainers() ([]*Container, error) {
 	}
 	var dead []*Container
 	for _, id := range ids {
-		if s.watched(id) {
+		if s.Watched(id) {
 			continue
 		}
 		c, err := s.readContainer(id)
@@ -444,7 +444,7 @@ func (s *Store) clearMarker(id string) {
 		return
 	}
 	defer unlock(guard)
-	if !isSHA256(id) || s.hasContainer(id) || s.watched(id) {
+	if !isSHA256(id) || s.hasContainer(id) || s.Watched(id) {
 		return
 	}
 	if err := s.dropContainer(id); err != nil {

@@ -163,7 +163,7 @@ func (r *removal) users() (user, running *Container, err error) {
 			continue
 		}
 		user = c
-		if r.s.watched(c.ID) {
+		if r.s.Watched(c.ID) {
 			return user, c, nil
 		}
 	}
