@@ -48,6 +48,9 @@ func (e *Engine) Exec(ctx context.Context, rec *store.Container, o ExecOptions) 
 	if err != nil {
 		return nil, err
 	}
+	if err := checkStatic("exec"); err != nil {
+		return nil, err
+	}
 	userSpec := o.User
 	var groups []string
 	if userSpec == "" {
