@@ -47,6 +47,7 @@ func Exec(ctx context.Context, o ExecOptions) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	plan.CreateCwd = false // as runc
 	c, err := o.fork(target)
 	if err != nil {
 		return nil, err

@@ -3,12 +3,14 @@ package runtime
 import (
 	"bytes"
 	"context"
+	"debug/elf"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -24,9 +26,9 @@ import (
 func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
 	case "guest":
-		os.Exit(guest(os.Args[1:]))
+		syscall.Exit(guest(os.Args[1:])) // os.Exit would wait a second for the race detector
 	case "starter":
-		os.Exit(starter(os.Args[1:]))
+		syscall.Exit(starter(os.Args[1:]))
 	case "exe", "self.sh": // the runtime was made to execute itself inside a container
 		fmt.Fprintln(os.Stderr, "guest:", guestOverwrite())
 		os.Exit(1)
@@ -84,6 +86,9 @@ func makeImage() (string, error) {
 			return dir, err
 		}
 	}
+	if err := copyLibraries(dir); err != nil {
+		return dir, err
+	}
 	if err := os.Chown(filepath.Join(dir, "home/user"), 9000, 9000); err != nil {
 		return dir, err
 	}
@@ -91,6 +96,47 @@ func makeImage() (string, error) {
 		return dir, err
 	}
 	return dir, os.Chmod(filepath.Join(dir, "locked"), 0o700)
+}
+
+// copyLibraries gives the image the loader and libraries of the test binary: with the race detector,
+// and wherever cgo is on, it is not static.
+func copyLibraries(dir string) error {
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return err
+	}
+	libraries := map[string]bool{}
+	for line := range strings.Lines(string(maps)) {
+		if i := strings.IndexByte(line, '/'); i >= 0 && strings.Contains(line[i:], ".so") {
+			libraries[strings.TrimSpace(line[i:])] = true
+		}
+	}
+	exe, err := elf.Open("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	defer exe.Close()
+	if section := exe.Section(".interp"); section != nil {
+		name, err := section.Data()
+		if err != nil {
+			return err
+		}
+		libraries[strings.TrimRight(string(name), "\x00")] = true
+	}
+	for path := range libraries {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(dir, path)
+		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(target, data, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 const (

@@ -60,7 +60,7 @@ func (c *child) mountOne(m *Mount) error {
 		return err
 	}
 	if err := raw.MoveMount(source, target); err != nil {
-		return fail("attach", err)
+		return fail(attachStep(m, target, err), err)
 	}
 	_ = syscall.Close(target) // O_PATH
 	if m.Target == "/dev" && m.Type == "tmpfs" && c.plan.PopulateDev {
@@ -68,6 +68,21 @@ func (c *child) mountOne(m *Mount) error {
 		return nil
 	}
 	return syscall.Close(source)
+}
+
+// attachStep says more where the kernel only calls an argument invalid.
+func attachStep(m *Mount, target int, err error) string {
+	var st syscall.Stat_t
+	if err != syscall.EINVAL || syscall.Fstat(target, &st) != nil { //nolint:errorlint // errno
+		return "attach"
+	}
+	switch dir := st.Mode&syscall.S_IFMT == syscall.S_IFDIR; {
+	case m.File && dir:
+		return "attach a file where a directory is"
+	case !m.File && !dir:
+		return "attach a directory where a file is"
+	}
+	return "attach"
 }
 
 // overProc are the files of /proc that may be replaced, as lxcfs does.
