@@ -72,11 +72,12 @@ func (a *app) outerStore(_ context.Context) (*store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return store.Open(dir, store.Options{
+	s, err := store.Open(dir, store.Options{
 		Rootless: rootless.Inside(),
 		SingleID: rootless.SingleID(),
 		Log:      a.log(),
 	})
+	return s, withHint(err, "another place for images and containers:  deckhand --data-root DIR …, or DECKHAND_DATA_ROOT=DIR")
 }
 
 // engine is the engine on the store. What dead processes left there is cleared first; a network's leftovers

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/deckhand-engine/deckhand/internal/engine"
+	"github.com/deckhand-engine/deckhand/internal/runtime"
 	"github.com/deckhand-engine/deckhand/internal/store"
 )
 
@@ -55,7 +56,7 @@ func (a *app) exec(ctx context.Context, o *execOptions, name string, args []stri
 	}
 	env, err := (&runOptions{env: o.env, envFile: o.envFile}).environment()
 	if err != nil {
-		return err
+		return engineError(err)
 	}
 	s, err := a.outerStore(ctx)
 	if err != nil {
@@ -82,7 +83,7 @@ func (a *app) execAttached(ctx context.Context, e *engine.Engine, rec *store.Con
 	p, err := e.Exec(ctx, rec, eo)
 	if err != nil {
 		at.abort()
-		return a.explainNotRunning(err, rec)
+		return execError(err, rec)
 	}
 	caught.forward(p, at.resizer(p.Console))
 	if err := at.started(p.Console); err != nil {
@@ -96,12 +97,16 @@ func (a *app) execAttached(ctx context.Context, e *engine.Engine, rec *store.Con
 	return exitWith(exit.Code)
 }
 
-// explainNotRunning adds how to start the container.
-func (a *app) explainNotRunning(err error, rec *store.Container) error {
-	if !errors.Is(err, engine.ErrNotRunning) {
+// execError gives an error of exec's start docker's exit code: 1 where the container does not run, else 126
+// unless it has one of its own.
+func execError(err error, rec *store.Container) error {
+	if _, ok := errors.AsType[*runtime.CommandError](err); ok {
 		return err
 	}
-	return withHint(err, "start it:  deckhand start "+rec.Name)
+	if errors.Is(err, engine.ErrNotRunning) {
+		return &codeError{code: exitFailure, err: withHint(err, "start it:  deckhand start "+rec.Name)}
+	}
+	return &codeError{code: exitCannotRun, err: err}
 }
 
 // findContainer finds by name, id or unique prefix, with docker's message.

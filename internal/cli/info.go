@@ -40,33 +40,36 @@ func (a *app) runInfo(ctx context.Context, format string) error {
 	if format != "" && format != formatJSON {
 		return badFormat(format)
 	}
-	r, err := a.infoReport(ctx)
+	root, err := a.root()
 	if err != nil {
 		return err
 	}
+	r := &infoReport{Version: versionNumber(), DataRoot: root, Features: features.Probe(root)}
+	storeErr := r.count(ctx, a) // what the machine allows is shown all the same
 	if format == formatJSON {
-		return json.NewEncoder(a.out).Encode(r)
+		err = json.NewEncoder(a.out).Encode(r)
+	} else {
+		err = r.print(a.out)
 	}
-	return r.print(a.out)
+	if err != nil {
+		return err
+	}
+	return storeErr
 }
 
-func (a *app) infoReport(ctx context.Context) (*infoReport, error) {
-	root, err := a.root()
-	if err != nil {
-		return nil, err
-	}
-	r := &infoReport{Version: versionNumber(), DataRoot: root, Features: features.Probe(root)}
+// count fills in what is in the store.
+func (r *infoReport) count(ctx context.Context, a *app) error {
 	s, err := a.outerStore(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	images, err := s.Images(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list images: %w", err)
+		return fmt.Errorf("list images: %w", err)
 	}
 	containers, err := s.Containers()
 	if err != nil {
-		return nil, fmt.Errorf("list containers: %w", err)
+		return fmt.Errorf("list containers: %w", err)
 	}
 	r.Images, r.Containers = len(images), len(containers)
 	for _, c := range containers {
@@ -74,7 +77,7 @@ func (a *app) infoReport(ctx context.Context) (*infoReport, error) {
 			r.Running++
 		}
 	}
-	return r, nil
+	return nil
 }
 
 func (r *infoReport) print(w io.Writer) error {

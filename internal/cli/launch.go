@@ -12,6 +12,7 @@ import (
 
 	"github.com/deckhand-engine/deckhand/internal/engine"
 	"github.com/deckhand-engine/deckhand/internal/store"
+	"github.com/deckhand-engine/deckhand/oci"
 )
 
 // monitorName is argv[0] of the process that watches a detached container: this program executed again,
@@ -33,6 +34,18 @@ type launch struct {
 	Record   *store.Container
 	Config   engine.Config
 	Root     rootCheck
+}
+
+// checker decides on the container's resolved user. Only once it is accepted is anything made outside of
+// the store: a refused container leaves nothing behind.
+func (l *launch) checker(note func(string, ...any)) func(oci.User) error {
+	check := l.Root.checker(note)
+	return func(u oci.User) error {
+		if err := check(u); err != nil {
+			return err
+		}
+		return makeSources(l.Config.Spec.Mounts)
+	}
 }
 
 // answer is what became of it.
@@ -207,7 +220,7 @@ func (m *monitorRun) container(ctx context.Context) error {
 		return m.abandon(c, err)
 	}
 	caught := catchSignals(false)
-	r, err := c.Start(ctx, at.stdio, m.launch.Root.checker(m.note))
+	r, err := c.Start(ctx, at.stdio, m.launch.checker(m.note))
 	if err != nil {
 		at.abort()
 		return m.abandon(c, err)
@@ -276,7 +289,7 @@ func (m *monitorRun) exec(ctx context.Context) error {
 	}
 	p, err := m.app.engineOn(s).Exec(ctx, rec, *m.launch.Exec)
 	if err != nil {
-		return err
+		return execError(err, rec)
 	}
 	m.answer(nil)
 	if p.Console != nil {

@@ -10,8 +10,9 @@ import (
 
 // Exit codes of the engine itself, as docker's.
 const (
-	exitFailure = 1
-	exitEngine  = 125 // run, exec: the engine's error
+	exitFailure   = 1
+	exitEngine    = 125 // run, exec: the engine's error
+	exitCannotRun = 126 // exec: the command could not be started
 )
 
 // codeError ends the program with an exit code. A nil err prints nothing: the code is the container's.

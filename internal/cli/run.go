@@ -12,6 +12,7 @@ import (
 
 	"github.com/deckhand-engine/deckhand/internal/engine"
 	"github.com/deckhand-engine/deckhand/internal/store"
+	"github.com/deckhand-engine/deckhand/oci"
 )
 
 func newRun(a *app) *cobra.Command {
@@ -62,10 +63,13 @@ func (a *app) run(ctx context.Context, o *runOptions, image string, args []strin
 		return explainConflict(err, l.Record.Name)
 	}
 	lease.Release()
-	if err := writeCIDFile(o.cidFile, l.Record.ID); err != nil {
-		return errors.Join(err, c.Remove())
-	}
-	return a.foreground(ctx, c, o.interactive, l.Root.checker(a.note))
+	check := l.checker(a.note)
+	return a.foreground(ctx, c, o.interactive, func(u oci.User) error {
+		if err := check(u); err != nil {
+			return err
+		}
+		return writeCIDFile(o.cidFile, l.Record.ID)
+	})
 }
 
 // checkRun refuses what cannot work before anything is opened.

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -66,7 +67,7 @@ func applySeccomp(s *oci.SpecOptions, value string, granted []string) error {
 		s.SeccompUnconfined = true
 		return nil
 	}
-	b, err := os.ReadFile(value)
+	b, err := readProfile(value)
 	if err != nil {
 		return fmt.Errorf("opening seccomp profile (%s) failed: %w", value, err)
 	}
@@ -76,4 +77,19 @@ func applySeccomp(s *oci.SpecOptions, value string, granted []string) error {
 	}
 	s.Seccomp = p
 	return nil
+}
+
+// readProfile reads a file that may be a pipe or a device, up to what no profile is as large as.
+func readProfile(name string) ([]byte, error) {
+	const limit = 4 << 20
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // read only
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && len(b) > limit {
+		err = fmt.Errorf("larger than %d bytes", limit)
+	}
+	return b, err
 }

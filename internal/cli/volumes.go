@@ -30,9 +30,6 @@ func (o *runOptions) mounts(cfg *engine.Config, imageVolumes map[string]struct{}
 			cfg.Volumes = append(cfg.Volumes, m.Destination)
 			continue
 		}
-		if err := makeSource(m.Source); err != nil {
-			return err
-		}
 		cfg.Spec.Mounts = append(cfg.Spec.Mounts, m)
 	}
 	return o.moreMounts(cfg, taken, imageVolumes)
@@ -67,6 +64,19 @@ func take(taken map[string]bool, dest string) error {
 		return fmt.Errorf("duplicate mount point: %s", dest)
 	}
 	taken[dest] = true
+	return nil
+}
+
+// makeSources makes what -v names and is not there.
+func makeSources(mounts []specs.Mount) error {
+	for _, m := range mounts {
+		if m.Type != "bind" {
+			continue
+		}
+		if err := makeSource(m.Source); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
