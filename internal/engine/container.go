@@ -59,6 +59,7 @@ type Container struct {
 	Config Config
 
 	engine *Engine
+	fresh  bool // it has never run: its upper directory is nobody's work
 	lock   *store.ContainerLock
 	net    *network.Network
 	state  store.State
@@ -92,7 +93,7 @@ func (e *Engine) Create(ctx context.Context, rec *store.Container, cfg Config) (
 		if err != nil {
 			return nil, err
 		}
-		return &Container{Record: rec, Config: cfg, engine: e, lock: lock, now: time.Now}, nil //nolint:forbidigo // the default clock
+		return &Container{Record: rec, Config: cfg, engine: e, fresh: true, lock: lock, now: time.Now}, nil //nolint:forbidigo // the default clock
 	}
 }
 
@@ -152,6 +153,12 @@ func (c *Container) Remove() error {
 	return c.engine.Store.RemoveContainer(c.Record.ID)
 }
 
+// recycle removes the container after its processes have ended.
+func (c *Container) recycle() error {
+	defer c.lock.Unlock()
+	return c.engine.Store.RecycleContainer(c.Record.ID)
+}
+
 // Dir is the container's directory.
 func (c *Container) Dir() string { return c.engine.Store.ContainerDir(c.Record.ID) }
 
@@ -203,7 +210,7 @@ func (c *Container) sandbox(ctx context.Context) (*Sandbox, error) {
 		Options:   c.Config.Spec,
 		Init:      c.Config.Init,
 	}
-	if err := makeUpper(s); err != nil {
+	if err := makeUpper(s, c.fresh); err != nil {
 		return nil, err
 	}
 	if err := c.connect(ctx, s); err != nil {
@@ -228,15 +235,17 @@ func sortMounts(mounts []specs.Mount) {
 
 // makeUpper makes the upper and work directories. The upper's attributes become those of the container's
 // root, so they are copied from the image's topmost layer.
-func makeUpper(s *Sandbox) error {
+func makeUpper(s *Sandbox, fresh bool) error {
 	if err := mkdir(s.Work, 0o700); err != nil {
 		return err
 	}
 	if err := unix.Mkdir(s.Upper, 0o755); err != nil {
-		if errors.Is(err, unix.EEXIST) {
+		if !errors.Is(err, unix.EEXIST) {
+			return &os.PathError{Op: "mkdir", Path: s.Upper, Err: err}
+		}
+		if !fresh {
 			return nil
 		}
-		return &os.PathError{Op: "mkdir", Path: s.Upper, Err: err}
 	}
 	if len(s.Lower) == 0 {
 		return nil
@@ -295,7 +304,7 @@ func (c *Container) addFiles(s *Sandbox) error {
 	own := make([]specs.Mount, 0, len(files)+len(s.Options.Mounts))
 	for _, f := range files {
 		p := filepath.Join(s.UpperBase, f.name)
-		if err := os.WriteFile(p, f.content, 0o644); err != nil { //nolint:gosec // readable by every user of the container
+		if err := overwrite(p, f.content); err != nil {
 			return fmt.Errorf("write the container's %s: %w", f.name, err)
 		}
 		own = append(own, specs.Mount{
@@ -305,6 +314,19 @@ func (c *Container) addFiles(s *Sandbox) error {
 	}
 	s.Options.Mounts = append(own, s.Options.Mounts...)
 	return nil
+}
+
+// overwrite writes a file that may be there, of an earlier run or another container.
+func overwrite(path string, content []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o644) //nolint:gosec // readable by every user of the container
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Truncate(int64(len(content)))
+	}
+	return errors.Join(err, f.Close())
 }
 
 func (c *Container) addVolumes(s *Sandbox) error {
@@ -355,7 +377,7 @@ func (c *Container) Wait(ctx context.Context, r *Running) (runtime.Exit, error) 
 	c.state.ExitCode, c.state.Finished = exit.Code, c.now().UTC()
 	c.state.Ports, c.state.IP, c.state.Extra = nil, "", nil
 	if c.Record.AutoRemove {
-		return exit, errors.Join(err, c.announce(), c.Remove())
+		return exit, errors.Join(err, c.announce(), c.recycle())
 	}
 	err = errors.Join(err, c.engine.Store.SetState(c.Record.ID, c.state))
 	c.lock.Unlock()

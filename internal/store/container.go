@@ -125,8 +125,10 @@ func (s *Store) makeContainer(c *Container) (*ContainerLock, error) {
 	if err := touch(s.path("live", c.ID)); err != nil {
 		return nil, err
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return nil, err
+	if !s.takeSpare(dir) {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return nil, err
+		}
 	}
 	lock, err := fillContainer(dir, data)
 	if err == nil && c.Name != "" {
@@ -147,15 +149,33 @@ func (s *Store) makeContainer(c *Container) (*ContainerLock, error) {
 }
 
 func fillContainer(dir string, record []byte) (*ContainerLock, error) {
-	f, err := open(dir+"/lock", os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := newLock(dir + "/lock")
 	if err != nil {
 		return nil, err
 	}
-	if err := lockOFD(f); err != nil {
-		_ = f.Close() // not locked
-		return nil, err
-	}
 	return &ContainerLock{f: f}, writeNew(dir+"/container.new", record)
+}
+
+// newLock makes and locks a lock file. One that came with a spare may still be locked by the process that
+// retired it: then it is replaced.
+func newLock(path string) (*os.File, error) {
+	for {
+		f, err := open(path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		err = lockOFD(f)
+		if err == nil {
+			return f, nil
+		}
+		_ = f.Close() // not locked
+		if !errors.Is(err, errBusy) {
+			return nil, err
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // takeName links the name to the id. A name whose container is gone was left by a killed process.
@@ -387,7 +407,9 @@ func (s *Store) hideContainer(id string, c *Container) error {
 	if err := touch(s.path("live", id)); err != nil {
 		return err
 	}
-	if err := removeFile(s.path("containers", id, "container.json")); err != nil {
+	record := s.path("containers", id, "container.json")
+	err = os.Rename(record, strings.TrimSuffix(record, ".json")+".new")
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	if c == nil || c.Name == "" {
