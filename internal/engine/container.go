@@ -317,8 +317,8 @@ func (c *Container) addFiles(s *Sandbox) error {
 }
 
 // overwrite writes a file that may be there, of an earlier run or another container.
-func overwrite(path string, content []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o644) //nolint:gosec // readable by every user of the container
+func overwrite(name string, content []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o644) //nolint:gosec // readable by every user of the container
 	if err != nil {
 		return err
 	}

@@ -396,10 +396,8 @@ func (s *Store) RemoveContainer(id string) error {
 }
 
 // hideContainer takes the container out of sight. The marker leads to what is left, should we be killed.
-//
-//nolint:contextcheck // removing is never given up halfway
 func (s *Store) hideContainer(id string, c *Container) error {
-	guard, err := s.lock(context.Background(), containersLock, unix.LOCK_EX)
+	guard, err := s.lockNow(containersLock)
 	if err != nil {
 		return err
 	}
@@ -458,10 +456,8 @@ func (s *Store) DeadContainers() ([]*Container, error) {
 
 // clearMarker removes what a killed process left of a container without record. Under the lock, because
 // one that is being created looks the same for a moment.
-//
-//nolint:contextcheck // as above
 func (s *Store) clearMarker(id string) {
-	guard, err := s.lock(context.Background(), containersLock, unix.LOCK_EX)
+	guard, err := s.lockNow(containersLock)
 	if err != nil {
 		return
 	}

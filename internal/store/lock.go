@@ -56,6 +56,20 @@ func (s *Store) lock(ctx context.Context, name string, how int) (*os.File, error
 	return f, nil
 }
 
+// lockNow waits for the exclusive lock name, which is never held for more than a moment: for what must not
+// be given up halfway.
+func (s *Store) lockNow(name string) (*os.File, error) {
+	f, err := s.openLock(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := flock(f, unix.LOCK_EX); err != nil {
+		_ = f.Close() // not locked
+		return nil, err
+	}
+	return f, nil
+}
+
 func waitLock(ctx context.Context, f *os.File, how int) error {
 	for {
 		err := flock(f, how|unix.LOCK_NB)
