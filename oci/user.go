@@ -93,6 +93,9 @@ func additionalGroups(names []string, group *userFile) ([]int, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
+	if slices.Contains(names, "") { // the library would crash
+		return nil, fmt.Errorf("Unable to find group : %w", user.ErrNoGroupEntries) //nolint:staticcheck // docker's words
+	}
 	if err := group.rewind(); err != nil {
 		return nil, err
 	}

@@ -78,6 +78,7 @@ func TestResolveUser(t *testing.T) {
 		"group added twice":           {spec: "app", groupAdd: []string{"audio"}, want: User{1000, 1001, []uint32{1001, 10, 29}, "/home/app", "app"}},
 		"unknown user":                {spec: "nosuch", err: "unable to find user nosuch: no matching entries in passwd file"},
 		"unknown group":               {spec: "app:nosuch", err: "unable to find group nosuch: no matching entries in group file"},
+		"empty added group":           {spec: "app", groupAdd: []string{""}, err: "Unable to find group : no matching entries in group file"},
 		"unknown added group":         {spec: "app", groupAdd: []string{"nosuch"}, err: "Unable to find group nosuch: no matching entries in group file"},
 		"uid too large":               {spec: "2147483648", err: "uids and gids must be in range 0-2147483647"},
 		"uid negative":                {spec: "-1", err: "uids and gids must be in range 0-2147483647"},
@@ -289,11 +290,7 @@ func FuzzResolveUser(f *testing.F) {
 	f.Fuzz(func(t *testing.T, spec, add, passwd, group string) {
 		p := &userFile{name: "etc/passwd", r: limited(passwd)}
 		g := &userFile{name: "etc/group", r: limited(group)}
-		var adds []string
-		if add != "" {
-			adds = []string{"7"}
-		}
-		u, err := resolveUser(spec, adds, p, g)
+		u, err := resolveUser(spec, []string{add, "7"}, p, g)
 		if err != nil {
 			return
 		}
