@@ -149,11 +149,17 @@ func TestMounts(t *testing.T) {
 	}
 }
 
-// -v makes a missing directory on the host, as docker does.
+// -v makes a missing directory on the host, as docker does, but not before the container is accepted.
 func TestMountsMakesSource(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "dir")
 	var cfg engine.Config
 	if err := (&runOptions{volumes: []string{dir + ":/x"}}).mounts(&cfg, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("made too early: %v", err)
+	}
+	if err := makeSources(cfg.Spec.Mounts); err != nil {
 		t.Fatal(err)
 	}
 	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
