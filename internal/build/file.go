@@ -131,6 +131,9 @@ func (op *fileOp) mkdir(m *pb.FileActionMkDir, target *active) error {
 		}
 		return fmt.Errorf("make directory %s: %w", m.Path, err)
 	}
+	if err := os.Chmod(p, mode); err != nil { // whatever the umask made of it
+		return fmt.Errorf("set mode of %s: %w", m.Path, err)
+	}
 	return finish(p, own, timeOf(m.Timestamp))
 }
 

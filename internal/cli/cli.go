@@ -7,6 +7,7 @@ package cli
 import (
 	"context"
 	"os"
+	"syscall"
 )
 
 // Main runs one command line (args[0] is the program's name) and returns the exit code.
@@ -14,6 +15,7 @@ func Main(args []string, in, out, err *os.File) int {
 	if len(args) == 0 {
 		args = []string{"deckhand"}
 	}
+	syscall.Umask(0o022) // what containers see of files made here does not depend on the user's umask
 	a := newApp(in, out, err)
 	ctx := context.Background()
 	if args[0] == monitorName {

@@ -36,6 +36,7 @@ type files struct {
 
 // Main runs the program and returns its exit code.
 func Main(args []string, in, out, errw *os.File) int {
+	syscall.Umask(0o022)    // what is built does not depend on the user's umask
 	debug.SetGCPercent(400) // a build is over soon: collecting garbage early only makes it later
 	return run(args, files{in, out, errw})
 }
