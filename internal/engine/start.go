@@ -27,6 +27,11 @@ func (e *Engine) Start(ctx context.Context, s *Sandbox) (*Running, error) {
 }
 
 func (e *Engine) start(ctx context.Context, s *Sandbox, r *Running) error {
+	if s.Init {
+		if err := checkStatic("--init"); err != nil {
+			return err
+		}
+	}
 	opts := s.Options
 	if err := e.assignIDs(s.ID, &opts, r); err != nil {
 		return err
@@ -134,7 +139,11 @@ func (e *Engine) rootfs(s *Sandbox, r *Running, lower []string, userns *os.File)
 		Upper:     s.Upper,
 		Work:      s.Work,
 		UpperBase: s.UpperBase,
+		Volatile:  s.Volatile,
 		UserXattr: e.Rootless,
+		// Under no_new_privs a file capability gives nothing, but a program that has one outside the bounding
+		// set (ping) cannot even be executed: on such a mount it is a program like any other.
+		NoSuid: r.Spec.Process.NoNewPrivileges,
 	}
 	if !e.Rootless {
 		o.IDMap = userns

@@ -18,30 +18,38 @@ type Overlay struct {
 	UpperBase   string
 	IDMap       *os.File // user namespace whose mapping shifts every layer, upper included; nil: none
 	UserXattr   bool     // inside a user namespace
+	NoSuid      bool     // set-id bits and file capabilities are ignored
+	Volatile    bool     // fsync does nothing: for an Upper nobody wants after a crash of the machine
+
+	attached bool // for tests: mount as old kernels need it
 }
 
 // Mount makes a detached overlay mount (redirects neither made nor followed, metacopy and index off). The caller closes it.
 //
 // The mount has no devices: a node in a layer is a file that cannot be opened, whoever made the
-// layer. It is volatile: nothing is flushed to disk on the container's behalf, so that a Work left by
-// a crash of the machine goes with an Upper that may be damaged.
+// layer. Work may be one that another mount left, whether that ended or its machine crashed.
 func (o Overlay) Mount() (*os.File, error) {
 	if len(o.Lower) == 1 && o.Upper == "" {
 		return o.mountSingle()
 	}
+	if o.Work != "" {
+		// A volatile mount leaves a mark that keeps Upper from being mounted ever again.
+		if err := os.RemoveAll(filepath.Join(o.Work, "work", "incompat")); err != nil {
+			return nil, fmt.Errorf("remove the mark of the last mount: %w", err)
+		}
+	}
+	if o.attached {
+		return o.mountAttached()
+	}
 	m, err := o.mount()
-	if err == nil || o.Work == "" {
+	if !refused(err) {
 		return m, err
 	}
-	// A volatile overlay leaves a mark that keeps it from being mounted again: take it away.
-	mark := filepath.Join(o.Work, "work", "incompat")
-	if _, statErr := os.Lstat(mark); statErr != nil {
-		return nil, err
+	m, byPath := o.mountAttached()
+	if byPath != nil {
+		return nil, fmt.Errorf("%w; by path: %w", err, byPath)
 	}
-	if err := os.RemoveAll(mark); err != nil {
-		return nil, fmt.Errorf("remove the mark of the last mount: %w", err)
-	}
-	return o.mount()
+	return m, nil
 }
 
 func (o Overlay) mount() (*os.File, error) {
@@ -60,11 +68,11 @@ func (o Overlay) mount() (*os.File, error) {
 		return nil, err
 	}
 	if layers.upper == nil {
-		return create(fs, "overlay", unix.MOUNT_ATTR_NODEV)
+		return create(fs, "overlay", o.attrs())
 	}
 	var m *os.File
 	err = asOwner(layers.upper, func() error {
-		m, err = create(fs, "overlay", unix.MOUNT_ATTR_NODEV)
+		m, err = create(fs, "overlay", o.attrs())
 		return err
 	})
 	return m, err
@@ -80,13 +88,20 @@ func (o Overlay) mountSingle() (*os.File, error) {
 		err = IDMap(m, o.IDMap, false)
 	}
 	if err == nil {
-		err = SetAttr(m, Attr{Set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NODEV, Propagation: unix.MS_PRIVATE})
+		err = SetAttr(m, Attr{Set: unix.MOUNT_ATTR_RDONLY | uint64(o.attrs()), Propagation: unix.MS_PRIVATE})
 	}
 	if err != nil {
 		_ = m.Close() // detached: nothing to lose
 		return nil, err
 	}
 	return m, nil
+}
+
+func (o Overlay) attrs() int {
+	if o.NoSuid {
+		return unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOSUID
+	}
+	return unix.MOUNT_ATTR_NODEV
 }
 
 func (o Overlay) setOptions(fs int) error {
@@ -100,7 +115,7 @@ func (o Overlay) setOptions(fs int) error {
 	if err := setOption(fs, "uuid", "off"); err != nil && !errors.Is(err, unix.EINVAL) {
 		return err
 	}
-	if o.Upper != "" {
+	if o.Upper != "" && o.Volatile {
 		if err := setOption(fs, "volatile", ""); err != nil {
 			return err
 		}
@@ -131,12 +146,12 @@ func (o Overlay) addLower(fs int, dir string, layers *layerFiles) error {
 		}
 		return nil
 	}
-	m, err := layers.idmapped(dir, o.IDMap)
+	m, err := layers.open(dir, o.IDMap)
 	if err != nil {
 		return fmt.Errorf("add layer: %w", err)
 	}
 	if err := unix.FsconfigSetFd(fs, "lowerdir+", int(m.Fd())); err != nil {
-		return fmt.Errorf("add layer %s: %w", dir, needsFdLayers(explain(fs, err)))
+		return fmt.Errorf("add layer %s: %w", dir, explain(fs, err))
 	}
 	return nil
 }
@@ -150,7 +165,7 @@ func (o Overlay) addUpper(fs int, layers *layerFiles) error {
 		}
 		return nil
 	}
-	base, err := layers.idmapped(o.UpperBase, o.IDMap)
+	base, err := layers.open(o.UpperBase, o.IDMap)
 	if err != nil {
 		return fmt.Errorf("add upper layer: %w", err)
 	}
@@ -164,21 +179,13 @@ func (o Overlay) addUpper(fs int, layers *layerFiles) error {
 			return err
 		}
 		if err := unix.FsconfigSetFd(fs, d[0], int(f.Fd())); err != nil {
-			return fmt.Errorf("set %s %s: %w", d[0], d[1], needsFdLayers(explain(fs, err)))
+			return fmt.Errorf("set %s %s: %w", d[0], d[1], explain(fs, err))
 		}
 		if layers.upper == nil {
 			layers.upper = f
 		}
 	}
 	return nil
-}
-
-// needsFdLayers says what EINVAL means for a layer given as a descriptor.
-func needsFdLayers(err error) error {
-	if errors.Is(err, unix.EINVAL) {
-		return fmt.Errorf("%w (idmapped layers need Linux 6.13)", err)
-	}
-	return err
 }
 
 // layerFiles are open layers.
@@ -193,13 +200,16 @@ func (l *layerFiles) close() {
 	}
 }
 
-// idmapped opens a shifted, detached clone of the mount at dir.
-func (l *layerFiles) idmapped(dir string, userns *os.File) (*os.File, error) {
+// open makes a detached clone of the mount at dir, shifted if there is a userns.
+func (l *layerFiles) open(dir string, userns *os.File) (*os.File, error) {
 	m, err := Clone(dir, false)
 	if err != nil {
 		return nil, err
 	}
 	l.all = append(l.all, m)
+	if userns == nil {
+		return m, nil
+	}
 	return m, IDMap(m, userns, false)
 }
 
