@@ -121,7 +121,7 @@ func (s *solver) build(ctx context.Context, o Options) (*Result, error) {
 	g := &gateway{s: s, opts: frontendOpts(o), now: s.b.Now}
 	res, err := dockerfile.Build(ctx, g)
 	if err != nil {
-		return nil, err
+		return nil, withWarnings(err, g.sortedWarnings())
 	}
 	r, ok := res.Ref.(*reference)
 	if !ok {

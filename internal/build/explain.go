@@ -38,6 +38,11 @@ func withHint(err error, hints ...string) error {
 // PrintError writes what went wrong: the place in the Dockerfile with an excerpt, the error, and what to type.
 func PrintError(w io.Writer, err error) error {
 	var b strings.Builder
+	if l, ok := errors.AsType[*lintError](err); ok {
+		if werr := PrintWarnings(&b, l.warnings); werr != nil {
+			return werr
+		}
+	}
 	for _, src := range errdefs.Sources(err) {
 		b.WriteString(excerpt(src))
 	}

@@ -30,6 +30,26 @@ func newWarning(msg string, o client.WarnOpts) Warning {
 	return w
 }
 
+// lintError is the error of a Dockerfile with `# check=error=true`: the findings are what is wrong.
+type lintError struct {
+	err      error
+	warnings []Warning
+}
+
+// Error names the rules.
+func (e *lintError) Error() string { return e.err.Error() }
+
+// Unwrap returns the error.
+func (e *lintError) Unwrap() error { return e.err }
+
+// withWarnings adds its findings to an error of the linter, which has no type of its own.
+func withWarnings(err error, ws []Warning) error {
+	if len(ws) == 0 || !strings.HasPrefix(err.Error(), "lint violation found") {
+		return err
+	}
+	return &lintError{err, ws}
+}
+
 // PrintWarnings writes the warnings as docker does: how many, then each with its excerpt.
 func PrintWarnings(w io.Writer, ws []Warning) error {
 	if len(ws) == 0 {
