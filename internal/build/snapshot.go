@@ -160,7 +160,7 @@ func (s *stage) newActive(ctx context.Context, base *snapshot) (*active, error) 
 	}
 	l := a.layer
 	a.root, a.undo, err = s.mount(mount.Overlay{
-		Lower: s.dirs(base.Layers), Upper: l.Dir, Work: l.Work, UpperBase: l.Base,
+		Lower: s.dirs(base.Layers), Upper: l.Dir, Work: l.Work, UpperBase: l.Base, Volatile: true,
 	})
 	if err != nil {
 		l.Abort()

@@ -205,6 +205,7 @@ func (c *Container) sandbox(ctx context.Context) (*Sandbox, error) {
 		UpperBase: dir,
 		Upper:     filepath.Join(dir, "upper"),
 		Work:      filepath.Join(dir, "work"),
+		Volatile:  c.Record.AutoRemove,
 		User:      c.Config.User,
 		GroupAdd:  c.Config.GroupAdd,
 		Options:   c.Config.Spec,

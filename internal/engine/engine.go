@@ -34,6 +34,7 @@ type Sandbox struct {
 	Lower       []string // layer directories, bottom first
 	UpperBase   string   // directory that holds Upper and Work
 	Upper, Work string   // empty: read-only root
+	Volatile    bool     // Upper is worth nothing after a crash of the machine: fsync does nothing in it
 	User        string   // docker's USER syntax
 	GroupAdd    []string
 	Options     oci.SpecOptions      // ids and cgroup are filled in by Start

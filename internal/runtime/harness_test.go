@@ -183,7 +183,7 @@ func (b *box) mountRoot(userns *os.File) (*os.File, error) {
 	}
 	return mount.Overlay{
 		Lower: b.lower, UpperBase: b.base, IDMap: userns,
-		Upper: filepath.Join(b.base, "upper"), Work: filepath.Join(b.base, "work"),
+		Upper: filepath.Join(b.base, "upper"), Work: filepath.Join(b.base, "work"), Volatile: true,
 	}.Mount()
 }
 

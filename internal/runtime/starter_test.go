@@ -76,7 +76,7 @@ func (o *order) root(userns *os.File) (*os.File, error) {
 	}
 	m := mount.Overlay{
 		Lower: o.Lower, UpperBase: o.Base, UserXattr: o.UserXattr,
-		Upper: filepath.Join(o.Base, "upper"), Work: filepath.Join(o.Base, "work"),
+		Upper: filepath.Join(o.Base, "upper"), Work: filepath.Join(o.Base, "work"), Volatile: true,
 	}
 	if !o.UserXattr {
 		m.IDMap = userns

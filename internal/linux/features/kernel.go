@@ -15,16 +15,13 @@ func (p *prober) kernel() Feature {
 		return no(err.Error(), "")
 	}
 	release := unix.ByteSliceToString(u.Release[:])
-	return kernelRelease(release, unix.ByteSliceToString(u.Machine[:]), p.root)
+	return kernelRelease(release, unix.ByteSliceToString(u.Machine[:]))
 }
 
-// kernelRelease compares with the oldest kernel that has everything: for root idmapped layers by
-// descriptor, for ordinary users overlay in a user namespace.
-func kernelRelease(release, machine string, root bool) Feature {
-	wantMajor, wantMinor := 5, 19
-	if root {
-		wantMajor, wantMinor = 6, 13
-	}
+// kernelRelease compares with the oldest kernel that has everything, of which overlays of idmapped layers are
+// the youngest.
+func kernelRelease(release, machine string) Feature {
+	const wantMajor, wantMinor = 5, 19
 	var major, minor int
 	detail := "Linux " + release + " " + machine
 	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {

@@ -29,7 +29,7 @@ func tryOverlay(dir string, userns *os.File, userXattr bool) error {
 	o := mount.Overlay{
 		Lower: []string{filepath.Join(dir, "lower")}, UpperBase: dir,
 		Upper: filepath.Join(dir, "upper"), Work: filepath.Join(dir, "work"),
-		IDMap: userns, UserXattr: userXattr,
+		IDMap: userns, UserXattr: userXattr, Volatile: true,
 	}
 	m, err := o.Mount()
 	if err != nil {
@@ -64,7 +64,7 @@ func (p *prober) idmappedOverlay() Feature {
 		return no(err.Error(), "")
 	}
 	defer func() { _ = ns.Close() }() // nothing written
-	return outcome(tryOverlay(p.dir, ns, false), "on "+p.fsName, "upgrade to Linux 6.13 or newer")
+	return outcome(tryOverlay(p.dir, ns, false), "on "+p.fsName, "use a --data-root on ext4, xfs, btrfs or tmpfs, and Linux 5.19 or newer")
 }
 
 // containerNamespace is a user namespace such as a container has.

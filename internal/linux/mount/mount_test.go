@@ -2,6 +2,7 @@ package mount
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -47,6 +49,14 @@ func upper(t *testing.T) Overlay {
 	return o
 }
 
+// bothWays runs a test with mounts as this kernel takes them and as older ones do.
+func bothWays(t *testing.T, test func(t *testing.T, attached bool)) {
+	t.Helper()
+	need.Root(t)
+	t.Run("by descriptor", func(t *testing.T) { test(t, false) })
+	t.Run("attached", func(t *testing.T) { test(t, true) })
+}
+
 // below is a path in a detached mount.
 func below(m *os.File, name string) string {
 	return filepath.Join("/proc/self/fd", strconv.Itoa(int(m.Fd())), name)
@@ -82,9 +92,11 @@ func wantFile(t *testing.T, path, want string) {
 	}
 }
 
-func TestOverlayOrder(t *testing.T) {
-	need.Root(t)
+func TestOverlayOrder(t *testing.T) { bothWays(t, testOverlayOrder) }
+
+func testOverlayOrder(t *testing.T, attached bool) {
 	o := upper(t)
+	o.attached = attached
 	o.Lower = layers(t, "a", "b", "c")
 	m := mustMount(t, o)
 	wantFile(t, below(m, "top"), "c")
@@ -98,11 +110,12 @@ func TestOverlayOrder(t *testing.T) {
 	wantFile(t, filepath.Join(o.Lower[2], "top"), "c")
 }
 
-func TestOverlayReadOnly(t *testing.T) {
-	need.Root(t)
+func TestOverlayReadOnly(t *testing.T) { bothWays(t, testOverlayReadOnly) }
+
+func testOverlayReadOnly(t *testing.T, attached bool) {
 	for name, lower := range map[string][]string{"one layer": layers(t, "a"), "two layers": layers(t, "b", "a")} {
 		t.Run(name, func(t *testing.T) {
-			m := mustMount(t, Overlay{Lower: lower})
+			m := mustMount(t, Overlay{Lower: lower, attached: attached})
 			wantFile(t, below(m, "top"), "a")
 			if err := os.WriteFile(below(m, "new"), nil, 0o644); !errors.Is(err, unix.EROFS) {
 				t.Errorf("write: %v, want EROFS", err)
@@ -112,22 +125,27 @@ func TestOverlayReadOnly(t *testing.T) {
 }
 
 // TestOverlayManyLayers: the old mount(2) had room for a page of paths.
-func TestOverlayManyLayers(t *testing.T) {
-	need.Root(t)
+func TestOverlayManyLayers(t *testing.T) { bothWays(t, testOverlayManyLayers) }
+
+func testOverlayManyLayers(t *testing.T, attached bool) {
 	var names []string
 	for i := range 120 {
 		names = append(names, "layer-with-a-long-name-"+strings.Repeat("x", 50)+strconv.Itoa(i))
 	}
 	o := upper(t)
+	o.attached = attached
 	o.Lower = layers(t, names...)
 	wantFile(t, below(mustMount(t, o), "top"), names[119])
 }
 
-// TestOverlayAgain mounts a volatile overlay that was in use before.
-func TestOverlayAgain(t *testing.T) {
-	need.Root(t)
+// TestOverlayAgain mounts what was in use as a volatile overlay before.
+func TestOverlayAgain(t *testing.T) { bothWays(t, testOverlayAgain) }
+
+func testOverlayAgain(t *testing.T, attached bool) {
 	o := upper(t)
+	o.attached = attached
 	o.Lower = layers(t, "a")
+	o.Volatile = true
 	first := mustMount(t, o)
 	if err := os.WriteFile(below(first, "kept"), []byte("kept"), 0o644); err != nil {
 		t.Fatal(err)
@@ -135,14 +153,130 @@ func TestOverlayAgain(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
+	o.Volatile = false
 	wantFile(t, below(mustMount(t, o), "kept"), "kept")
+}
+
+// TestOverlayVolatile: only a volatile overlay ignores fsync, and has the kernel's mark of it.
+func TestOverlayVolatile(t *testing.T) {
+	bothWays(t, func(t *testing.T, attached bool) {
+		for _, volatile := range []bool{true, false} {
+			o := upper(t)
+			o.Lower, o.Volatile, o.attached = layers(t, "a"), volatile, attached
+			mustMount(t, o)
+			_, err := os.Stat(filepath.Join(o.Work, "work/incompat/volatile"))
+			if marked := err == nil; marked != volatile {
+				t.Errorf("volatile %t: marked %t (%v)", volatile, marked, err)
+			}
+		}
+	})
+}
+
+// TestOverlayAttributes: no devices, set-id bits only unless NoSuid.
+func TestOverlayAttributes(t *testing.T) {
+	bothWays(t, func(t *testing.T, attached bool) {
+		for _, nosuid := range []bool{true, false} {
+			o := upper(t)
+			o.Lower, o.NoSuid, o.attached = layers(t, "a"), nosuid, attached
+			var st unix.Statfs_t
+			if err := unix.Fstatfs(int(mustMount(t, o).Fd()), &st); err != nil {
+				t.Fatal(err)
+			}
+			if st.Flags&unix.ST_NODEV == 0 || (st.Flags&unix.ST_NOSUID != 0) != nosuid {
+				t.Errorf("nosuid %t: flags %#x", nosuid, st.Flags)
+			}
+		}
+	})
+}
+
+// TestOverlayWhiteout: what is deleted is marked in the upper directory, with the container's ids.
+func TestOverlayWhiteout(t *testing.T) {
+	bothWays(t, func(t *testing.T, attached bool) {
+		o := upper(t)
+		o.Lower, o.IDMap, o.attached = layers(t, "a", "b"), userNamespace(t), attached
+		m := mustMount(t, o)
+		if err := os.Remove(below(m, "a")); err != nil {
+			t.Fatal(err)
+		}
+		var st unix.Stat_t
+		if err := unix.Lstat(filepath.Join(o.Upper, "a"), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != 0 || st.Uid != 0 {
+			t.Errorf("whiteout is %+v, %v", st, err)
+		}
+		if got := list(t, m); !slices.Equal(got, []string{"b", "top"}) {
+			t.Errorf("left: %v", got)
+		}
+		wantFile(t, filepath.Join(o.Lower[0], "a"), "a")
+	})
+}
+
+// TestAttachedHidden: the layers are attached where nobody sees it, and the namespace ends.
+func TestAttachedHidden(t *testing.T) {
+	need.Root(t)
+	mounts := func() string {
+		b, err := os.ReadFile("/proc/thread-self/mountinfo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	o := upper(t)
+	o.Lower, o.attached = layers(t, "a", "b"), true
+	before := mounts()
+	m := mustMount(t, o)
+	if after := mounts(); after != before {
+		t.Errorf("mounts before:\n%s\nafter:\n%s", before, after)
+	}
+	own, err := os.Readlink("/proc/thread-self/ns/mnt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		var others []string
+		links, _ := filepath.Glob("/proc/self/task/*/ns/mnt")
+		for _, l := range links {
+			if ns, err := os.Readlink(l); err == nil && ns != own {
+				others = append(others, l)
+			}
+		}
+		if len(others) == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("threads in another namespace: %v", others)
+		}
+	}
+	wantFile(t, below(m, "top"), "b") // without the namespace
+}
+
+// TestRefused: the errors of old kernels lead to the other way, those of a layer do not.
+func TestRefused(t *testing.T) {
+	tests := map[string]struct {
+		err  error
+		want bool
+	}{
+		"none":               {nil, false},
+		"5.19, no new API":   {fmt.Errorf("add layer: %w", unix.EOPNOTSUPP), true},
+		"6.12, O_PATH":       {fmt.Errorf("add layer: %w", unix.EBADF), true},
+		"6.14, detached":     {fmt.Errorf("create: %w", unix.EINVAL), true},
+		"no idmapped mounts": {fmt.Errorf("add layer: %w", &os.PathError{Err: unix.EINVAL}), false},
+		"missing":            {unix.ENOENT, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := refused(tt.err); got != tt.want {
+				t.Errorf("refused(%v) = %t", tt.err, got)
+			}
+		})
+	}
 }
 
 // TestOverlayClean: the upper directory becomes a layer, and must have nothing in it that the
 // container did not put there.
-func TestOverlayClean(t *testing.T) {
-	need.Root(t)
+func TestOverlayClean(t *testing.T) { bothWays(t, testOverlayClean) }
+
+func testOverlayClean(t *testing.T, attached bool) {
 	o := upper(t)
+	o.attached = attached
 	o.Lower = layers(t, "a", "b")
 	mustMount(t, o)
 	buf := make([]byte, 4096)
@@ -155,13 +289,15 @@ func TestOverlayClean(t *testing.T) {
 	}
 }
 
-func TestOverlayErrors(t *testing.T) {
-	need.Root(t)
+func TestOverlayErrors(t *testing.T) { bothWays(t, testOverlayErrors) }
+
+func testOverlayErrors(t *testing.T, attached bool) {
 	missing := filepath.Join(t.TempDir(), "missing")
-	if _, err := (Overlay{Lower: []string{missing}}).Mount(); !errors.Is(err, unix.ENOENT) || !strings.Contains(err.Error(), missing) {
+	if _, err := (Overlay{Lower: []string{missing}, attached: attached}).Mount(); !errors.Is(err, unix.ENOENT) || !strings.Contains(err.Error(), missing) {
 		t.Errorf("missing layer: %v", err)
 	}
 	o := upper(t)
+	o.attached = attached
 	o.Lower = append(layers(t, "a"), missing)
 	if _, err := o.Mount(); err == nil || !strings.Contains(err.Error(), missing) {
 		t.Errorf("missing layer of two: %v", err)
@@ -189,9 +325,11 @@ func userNamespace(t *testing.T) *os.File {
 }
 
 // TestOverlayIDMap: ids are shifted in what is seen, and shifted back in what is written.
-func TestOverlayIDMap(t *testing.T) {
-	need.Root(t)
+func TestOverlayIDMap(t *testing.T) { bothWays(t, testOverlayIDMap) }
+
+func testOverlayIDMap(t *testing.T, attached bool) {
 	o := upper(t)
+	o.attached = attached
 	o.Lower = layers(t, "a", "b")
 	if err := os.Chown(filepath.Join(o.Lower[0], "a"), 9000, 9000); err != nil {
 		t.Fatal(err)
