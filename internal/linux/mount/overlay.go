@@ -88,7 +88,7 @@ func (o Overlay) mountSingle() (*os.File, error) {
 		err = IDMap(m, o.IDMap, false)
 	}
 	if err == nil {
-		err = SetAttr(m, Attr{Set: unix.MOUNT_ATTR_RDONLY | uint64(o.attrs()), Propagation: unix.MS_PRIVATE})
+		err = SetAttr(m, Attr{Set: unix.MOUNT_ATTR_RDONLY | uint64(o.attrs()), Propagation: unix.MS_PRIVATE}) //nolint:gosec // two flags
 	}
 	if err != nil {
 		_ = m.Close() // detached: nothing to lose
