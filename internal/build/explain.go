@@ -94,6 +94,8 @@ func (s *solver) explain(ctx context.Context, err error, o Options) error {
 		}
 		return withHint(fmt.Errorf("open %s: no such file or directory", p),
 			"name the Dockerfile:  deckhand build -f FILE "+cmpOr(o.ContextDir, "-"))
+	case errors.Is(err, filepath.ErrBadPattern) && len(errdefs.Sources(err)) == 0: // no line: not COPY's
+		return fmt.Errorf("read the ignore file (.dockerignore): %w", err)
 	case strings.HasPrefix(err.Error(), "target stage "):
 		return s.explainTarget(ctx, err)
 	}

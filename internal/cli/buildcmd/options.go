@@ -136,10 +136,21 @@ func (o *options) inputs(bo *build.Options, context string, in io.Reader) error 
 		return nil
 	}
 	bo.Dockerfile = o.file
-	if _, err := os.Stat(bo.Dockerfile); err != nil {
+	fi, err := os.Stat(bo.Dockerfile)
+	if err != nil {
 		return dockerfileError(err, bo.Dockerfile, context)
 	}
-	return nil
+	if fi.Mode().IsRegular() || fi.IsDir() {
+		return nil
+	}
+	// A pipe, as of -f <(generate), can be read once; ctrl-c still ends a process that waits for its writer.
+	f, err := os.Open(bo.Dockerfile)
+	if err != nil {
+		return dockerfileError(err, bo.Dockerfile, context)
+	}
+	defer func() { _ = f.Close() }() // it was read
+	bo.DockerfileData, err = readDockerfile(f)
+	return err
 }
 
 // defaultDockerfile is Dockerfile, or dockerfile where only that is there.
@@ -153,18 +164,18 @@ func defaultDockerfile(dir string) string {
 	return usual
 }
 
-// maxDockerfile bounds what is read from stdin.
+// maxDockerfile bounds what is read from stdin or a pipe.
 const maxDockerfile = 16 << 20
 
 func readDockerfile(in io.Reader) ([]byte, error) {
 	dt, err := io.ReadAll(io.LimitReader(in, maxDockerfile+1))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("read Dockerfile from stdin: %w", err)
+		return nil, fmt.Errorf("read Dockerfile: %w", err)
 	case len(dt) > maxDockerfile:
-		return nil, fmt.Errorf("the Dockerfile on stdin has more than %d bytes", maxDockerfile)
+		return nil, fmt.Errorf("the Dockerfile has more than %d bytes", maxDockerfile)
 	case len(strings.TrimSpace(string(dt))) == 0:
-		return nil, errors.New("the Dockerfile on stdin is empty")
+		return nil, errors.New("the Dockerfile is empty")
 	}
 	return dt, nil
 }
