@@ -26,53 +26,51 @@ func refused(err error) bool {
 }
 
 // mountAttached makes the mount as kernels since 5.19 understand it: with mount(2), its layers attached to
-// directories. These are in a tmpfs in a mount namespace that only one thread ever sees and that ends
-// with it; the overlay has private clones of its layers and lives on.
+// directories. These are in a namespace nobody else sees, and detached again at once: the overlay
+// has private clones of its layers.
 func (o Overlay) mountAttached() (*os.File, error) {
+	layers := layerFiles{}
+	defer layers.close()
+	dirs := o.Lower
+	if o.Upper != "" {
+		dirs = append(slices.Clone(dirs), o.UpperBase)
+	}
+	for _, dir := range dirs {
+		if _, err := layers.open(dir, o.IDMap); err != nil {
+			return nil, fmt.Errorf("add layer: %w", err)
+		}
+	}
 	var m *os.File
-	err := onThread(func() error {
-		layers := layerFiles{}
-		defer layers.close()
-		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-			return fmt.Errorf("unshare mount namespace: %w", err)
+	err := inNamespace(func() error {
+		if err := enterTmpfs(mountPoint); err != nil {
+			return err
 		}
-		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-			return fmt.Errorf("make mounts private: %w", err)
-		}
+		defer func() { // an overlay that failed leaves nothing else
+			_ = unix.Chdir("/")
+			_ = unix.Unmount(mountPoint, unix.MNT_DETACH)
+		}()
 		options, err := o.attachLayers(&layers)
 		if err != nil {
 			return err
 		}
-		// Gone at once, not when the thread is: the overlay's end must not depend on a thread's.
-		defer func() { _ = unix.Unmount(".", unix.MNT_DETACH) }() // goes with the namespace at the latest
 		m, err = o.mountHere(options, layers.upper)
 		return err
 	})
 	return m, err
 }
 
-// attachLayers makes a tmpfs the thread's working directory, attaches the layers to directories of it
-// and returns the options that name them.
+// attachLayers attaches the layers to directories and returns the options that name them.
 //
 // Names are numbers, relative to the working directory: mount(2) takes a page of options, and overlayfs
 // allows 500 layers.
 func (o Overlay) attachLayers(layers *layerFiles) (string, error) {
 	options := "xino=off,redirect_dir=nofollow,metacopy=off,index=off,uuid=off"
-	dirs := o.Lower
-	if o.Upper != "" {
-		dirs = append(slices.Clone(dirs), o.UpperBase)
-	}
-	for _, dir := range dirs { // before the tmpfs hides them
-		if _, err := layers.open(dir, o.IDMap); err != nil {
-			return "", fmt.Errorf("add layer: %w", err)
-		}
-	}
-	if err := enterTmpfs(); err != nil {
-		return "", err
-	}
 	var names []string
 	for i, m := range layers.all {
 		names = append(names, strconv.Itoa(i))
+		if err := os.Mkdir(names[i], 0o700); err != nil {
+			return "", err
+		}
 		if err := attach(m, names[i]); err != nil {
 			return "", err
 		}
@@ -133,28 +131,4 @@ func (o Overlay) mountHere(options string, upper *os.File) (m *os.File, err erro
 		err = asOwner(upper, do)
 	}
 	return m, err
-}
-
-// enterTmpfs makes a new tmpfs the working directory. It is attached over the root, which is looked up
-// no more: the thread has the directory below it for its own.
-func enterTmpfs() error {
-	m, err := NewFilesystem("tmpfs", unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOSUID, [2]string{"mode", "700"})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = m.Close() }() // stays attached
-	if err := unix.MoveMount(int(m.Fd()), "", unix.AT_FDCWD, "/", unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return fmt.Errorf("attach tmpfs: %w", err)
-	}
-	return os.NewSyscallError("fchdir", unix.Fchdir(int(m.Fd())))
-}
-
-func attach(m *os.File, dir string) error {
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
-	}
-	if err := unix.MoveMount(int(m.Fd()), "", unix.AT_FDCWD, dir, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return &os.PathError{Op: "attach layer", Path: m.Name(), Err: err}
-	}
-	return nil
 }
