@@ -21,7 +21,7 @@ func (s session) Run() int {
 	if slices.Contains(os.Args, "-test.fuzzworker") { // it runs one fuzz target, and no script
 		return s.m.Run()
 	}
-	dir, err := os.MkdirTemp("", "deckhand-transcript")
+	dir, err := os.MkdirTemp("", "deckhand-t")
 	if err == nil {
 		defer func() { _ = os.RemoveAll(dir) }()
 		err = prepare(dir)
@@ -69,7 +69,8 @@ func prepare(dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, "asuser"), []byte(asuser), 0o755); err != nil { //nolint:gosec // a program
 		return err
 	}
-	return errors.Join(os.Setenv("BASE_TAR", base), os.Setenv("PATH", dir+":"+os.Getenv("PATH")))
+	// testscript leaves its directory behind where only some of the scripts are run: let it be in ours.
+	return errors.Join(os.Setenv("BASE_TAR", base), os.Setenv("GOTMPDIR", dir), os.Setenv("PATH", dir+":"+os.Getenv("PATH")))
 }
 
 // makeBase makes a root filesystem with hack/make-base, or finds it in its cache, and returns its path.

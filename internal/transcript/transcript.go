@@ -101,6 +101,7 @@ func setup(env *testscript.Env) error {
 			return err
 		}
 	}
+	env.Setenv("GOTMPDIR", "")
 	env.Setenv("HOME", home)
 	env.Setenv("DECKHAND_DATA_ROOT", filepath.Join(env.WorkDir, "data"))
 	root, err := moduleRoot()
