@@ -214,7 +214,7 @@ func (x *execution) sandbox(ctx context.Context) (*engine.Sandbox, *network.Netw
 		ID: id, Lower: x.s.stage.dirs(x.root.base.Layers),
 		UpperBase: x.root.layer.Base, Upper: x.root.layer.Dir, Work: x.root.layer.Work,
 		Volatile: true, // a layer counts as lost in a crash anyway, unless it was synced as a whole
-		User: x.e.Meta.User,
+		User:     x.e.Meta.User,
 		Options: oci.SpecOptions{
 			Args: x.e.Meta.Args, Env: execEnv(x.e.Meta), Cwd: cmpOr(x.e.Meta.Cwd, "/"), Hostname: host,
 			HostNetwork: mode == network.Host, Mounts: append(files, x.mounts...),
