@@ -6,11 +6,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -247,6 +249,48 @@ func TestAttachedHidden(t *testing.T) {
 		t.Errorf("%d threads in other namespaces, want 1", others)
 	}
 	wantFile(t, below(m, "top"), "b")
+}
+
+// TestFallback: a kernel that will not have layers by descriptor gets them the other way.
+func TestFallback(t *testing.T) {
+	need.Root(t)
+	for name, errno := range map[string]unix.Errno{"before 6.5": unix.EOPNOTSUPP, "before 6.15": unix.EBADF} {
+		t.Run(name, func(t *testing.T) {
+			o := upper(t)
+			o.Lower, o.IDMap = layers(t, "a", "b"), userNamespace(t)
+			refuseDescriptors(t, errno)
+			m := mustMount(t, o)
+			if err := os.Chown(below(m, "top"), hostBase+33, hostBase+44); err != nil {
+				t.Fatal(err)
+			}
+			var st unix.Stat_t
+			if err := unix.Stat(filepath.Join(o.Upper, "top"), &st); err != nil || st.Uid != 33 || st.Gid != 44 {
+				t.Errorf("on disk %d:%d (%v), want 33:44", st.Uid, st.Gid, err)
+			}
+		})
+	}
+}
+
+// refuseDescriptors makes fsconfig(FSCONFIG_SET_FD) fail in this thread, which ends with the test.
+func refuseDescriptors(t *testing.T, errno unix.Errno) {
+	t.Helper()
+	runtime.LockOSThread() // never unlocked
+	const number, command = 0, 24
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: number},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 3, K: unix.SYS_FSCONFIG},
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: command},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: unix.FSCONFIG_SET_FD},
+		{Code: unix.BPF_RET, K: unix.SECCOMP_RET_ERRNO | uint32(errno)},
+		{Code: unix.BPF_RET, K: unix.SECCOMP_RET_ALLOW},
+	}
+	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
+	if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.FsconfigSetFd(-1, "lowerdir+", -1); !errors.Is(err, errno) {
+		t.Fatalf("fsconfig: %v, want %v", err, errno)
+	}
 }
 
 // TestRefused: the errors of old kernels lead to the other way, those of a layer do not.
