@@ -21,7 +21,7 @@ var layers = [][]string{
 	{"internal/engine"},
 	{"internal/build"},
 	{"internal/cli/buildcmd"},
-	{"internal/cli"},
+	{"internal/cli", "internal/cli/handover"},
 	{"cmd/deckhand", "cmd/deckhand-build", "bench"},
 }
 

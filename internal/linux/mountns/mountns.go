@@ -1,15 +1,14 @@
 // Package mountns runs a program in a mount namespace of its own, so that what it mounts is seen by nobody
 // else and dies with it.
+//
+// It imports only what initialises first, for internal/cli/handover.
 package mountns
 
 import (
-	"fmt"
 	"os"
 	"runtime"
 	"slices"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // mark is the environment variable that says: this process has its own mount namespace. Its value is the
@@ -26,15 +25,15 @@ func Private() bool {
 // host still arrive in it, its own never leave. It returns only with an error.
 func Exec(path string, argv, env []string) error {
 	runtime.LockOSThread() // never unlocked: on success the thread becomes the program
-	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-		return fmt.Errorf("unshare mount namespace: %w", err)
+	if err := syscall.Unshare(syscall.CLONE_NEWNS); err != nil {
+		return os.NewSyscallError("unshare mount namespace", err)
 	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
-		return fmt.Errorf("make mounts private: %w", err)
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_SLAVE, ""); err != nil {
+		return os.NewSyscallError("make mounts private", err)
 	}
 	env = append(slices.Clone(env), mark+"="+current())
 	if err := syscall.Exec(path, argv, env); err != nil {
-		return fmt.Errorf("execute %s: %w", path, err)
+		return &os.PathError{Op: "execute", Path: path, Err: err}
 	}
 	return nil
 }
