@@ -24,10 +24,10 @@ deps:
 	hack/make-base debian
 
 unit: ## unit, integration and transcript tests
-	DECKHAND_TEST_STRICT=1 $(GO) test -timeout 15m ./...
+	DECKHAND_TEST_STRICT=1 $(GO) test -count=1 -timeout 15m ./...
 
 race:
-	CGO_ENABLED=1 $(GO) test -race -timeout 10m $(RACE)
+	CGO_ENABLED=1 $(GO) test -count=1 -race -timeout 10m $(RACE)
 
 fuzz: ## every fuzz target for FUZZTIME
 	hack/fuzz $(FUZZTIME)
