@@ -5,7 +5,6 @@ import (
 	"os"
 
 	"github.com/deckhand-engine/deckhand/internal/cli"
-	_ "github.com/deckhand-engine/deckhand/internal/cli/handover" // a build need not wait for the rest
 )
 
 func main() {

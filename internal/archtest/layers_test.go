@@ -18,10 +18,11 @@ var layers = [][]string{
 	{"internal/store"},
 	{"registry"},
 	{"internal/ui"},
+	{"internal/unchanged"},
 	{"internal/engine"},
 	{"internal/build"},
 	{"internal/cli/buildcmd"},
-	{"internal/cli", "internal/cli/handover"},
+	{"internal/cli"},
 	{"cmd/deckhand", "cmd/deckhand-build", "bench"},
 }
 

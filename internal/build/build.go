@@ -21,6 +21,7 @@ import (
 
 	"github.com/moby/buildkit/exporter/containerimage/exptypes"
 	dockerfile "github.com/moby/buildkit/frontend/dockerfile/builder"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/deckhand-engine/deckhand/internal/engine"
 	"github.com/deckhand-engine/deckhand/internal/store"
@@ -86,6 +87,8 @@ type Result struct {
 	Image    *store.Image
 	Warnings []Warning
 	User     UserReport
+	Images   map[string]digest.Digest // the manifests of the images it read, by the names it read them under
+	Ran      bool                     // something was run or pulled: not everything was there
 }
 
 // Build runs a build. Errors carry the place in the Dockerfile: see PrintError. Whatever it mounted or made
@@ -141,7 +144,7 @@ func (s *solver) build(ctx context.Context, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Result{Image: img, Warnings: g.sortedWarnings(), User: u}, nil
+	return &Result{Image: img, Warnings: g.sortedWarnings(), User: u, Images: s.imagesRead(), Ran: s.ran.Load()}, nil
 }
 
 // frontendOpts are the front end's options, by the names BuildKit gives them.

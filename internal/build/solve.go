@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/moby/buildkit/solver/errdefs"
@@ -33,7 +34,9 @@ type solver struct {
 	loads  map[string]*imageLoad
 
 	brokenPull bool // a pull was begun and failed
-	files      map[string]*digestFile
+
+	ran   atomic.Bool // something was run or pulled
+	files map[string]*digestFile
 }
 
 func newSolver(ctx context.Context, b *Builder, o Options) (*solver, error) {
@@ -204,6 +207,7 @@ func (s *solver) runLocked(ctx context.Context, v *vertex, ins []input, key stri
 			return r, true, nil
 		}
 	}
+	s.ran.Store(true)
 	snaps, err := s.run(ctx, v, ins, p)
 	if err != nil {
 		return nil, false, err

@@ -15,6 +15,7 @@ import (
 	dref "github.com/distribution/reference"
 	"github.com/moby/buildkit/client/llb/sourceresolver"
 	"github.com/moby/buildkit/solver/pb"
+	"github.com/opencontainers/go-digest"
 
 	"github.com/deckhand-engine/deckhand/internal/layer"
 	"github.com/deckhand-engine/deckhand/internal/store"
@@ -233,6 +234,19 @@ func (s *solver) resolveImage(ctx context.Context, name string, opt sourceresolv
 	return l.img, l.err
 }
 
+// imagesRead are the images the build has looked up, with their manifests.
+func (s *solver) imagesRead() map[string]digest.Digest {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make(map[string]digest.Digest, len(s.loads))
+	for name, l := range s.loads {
+		if l.img != nil {
+			out[name] = l.img.Target.Digest
+		}
+	}
+	return out
+}
+
 func cmpOr(a, b string) string {
 	if a == "" {
 		return b
@@ -251,6 +265,7 @@ func (s *solver) loadImage(ctx context.Context, name string, step Step) (*store.
 			return img, err
 		}
 	}
+	s.ran.Store(true)
 	img, err := s.b.Puller.Pull(ctx, r, step)
 	if err != nil {
 		s.mu.Lock()

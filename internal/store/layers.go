@@ -52,6 +52,16 @@ var bootID = sync.OnceValue(func() string {
 	return strings.TrimSpace(string(data))
 })
 
+// HasLayers reports whether all layers of the image are there and whole: ImageLayers would unpack nothing.
+func (s *Store) HasLayers(img *Image) bool {
+	for _, chain := range chainIDs(img.Config.RootFS.DiffIDs) {
+		if _, ok := s.resolveLayer(chain); !ok {
+			return false
+		}
+	}
+	return true
+}
+
 // resolveLayer follows the link that a built layer has under its chain id.
 func (s *Store) resolveLayer(chain digest.Digest) (id string, ok bool) {
 	id = chain.Encoded()

@@ -39,11 +39,18 @@ func (o *options) run(ctx context.Context, std files, dir string) error {
 	}
 	ctx, stop := withInterrupt(ctx)
 	defer stop()
+	note := o.watch(&std, mode, bo)
 	res, err := o.build(ctx, std, mode, bo)
 	if err != nil {
 		return err
 	}
-	return o.finish(std, res)
+	if err := o.finish(std, res); err != nil {
+		return err
+	}
+	if err := note.save(res); err != nil {
+		o.log(std.err).Debug("remember a build that had nothing to do", "error", err)
+	}
+	return nil
 }
 
 // build runs the build with its progress display.

@@ -1,7 +1,5 @@
 // Package mountns runs a program in a mount namespace of its own, so that what it mounts is seen by nobody
 // else and dies with it.
-//
-// It imports only what initialises first, for internal/cli/handover.
 package mountns
 
 import (
