@@ -45,7 +45,7 @@ func (p *prober) resourceCapability() Feature {
 		return no(err.Error(), "")
 	}
 	if sets[unix.CAP_SYS_RESOURCE/32].Effective&(1<<(unix.CAP_SYS_RESOURCE%32)) == 0 {
-		return no("CAP_SYS_RESOURCE is missing: --ulimit cannot go above this shell's limits", "run deckhand with full root rights")
+		return no("CAP_SYS_RESOURCE is missing: no limit of a container can be above this shell's", "run deckhand with full root rights")
 	}
 	return yes("CAP_SYS_RESOURCE")
 }
