@@ -6,16 +6,12 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/deckhand-engine/deckhand/internal/engine"
 	"github.com/deckhand-engine/deckhand/internal/linux/rootless"
 	"github.com/deckhand-engine/deckhand/internal/store"
 )
-
-// defaultDataRoot is the store of the real root user.
-const defaultDataRoot = "/var/lib/deckhand"
 
 // app is what every command shares: the standard files and the global flags.
 type app struct {
@@ -30,31 +26,9 @@ func newApp(in, out, err *os.File) *app {
 	return &app{in: in, out: out, err: err, now: time.Now} //nolint:forbidigo // the program's clock
 }
 
-// root is the data root: --data-root, DECKHAND_DATA_ROOT, or the user's default.
+// root is the data root.
 func (a *app) root() (string, error) {
-	dir := a.dataRoot
-	if dir == "" {
-		dir = os.Getenv("DECKHAND_DATA_ROOT")
-	}
-	if dir == "" {
-		dir = userDataRoot()
-	}
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return "", fmt.Errorf("resolve data root: %w", err)
-	}
-	return abs, nil
-}
-
-// userDataRoot is /var/lib/deckhand for real root, else below XDG_DATA_HOME.
-func userDataRoot() string {
-	if os.Geteuid() == 0 && !rootless.Inside() {
-		return defaultDataRoot
-	}
-	if d := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(d) {
-		return filepath.Join(d, "deckhand")
-	}
-	return filepath.Join(os.Getenv("HOME"), ".local", "share", "deckhand")
+	return store.FindRoot(a.dataRoot, os.Geteuid() == 0 && !rootless.Inside())
 }
 
 // store opens the store for a command that may write to it. An ordinary user enters his user namespace first.

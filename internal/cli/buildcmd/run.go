@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -106,20 +105,9 @@ func (o *options) log(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
-// root is the data root: the flag, DECKHAND_DATA_ROOT, or the user's default.
+// root is the data root.
 func (o *options) root() (string, error) {
-	dir := o.dataRoot
-	if dir == "" {
-		dir = os.Getenv("DECKHAND_DATA_ROOT")
-	}
-	if dir == "" {
-		dir = store.DefaultRoot(os.Geteuid() == 0 && !rootless.Inside())
-	}
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return "", fmt.Errorf("resolve data root: %w", err)
-	}
-	return abs, nil
+	return store.FindRoot(o.dataRoot, os.Geteuid() == 0 && !rootless.Inside())
 }
 
 // finish prints the result: warnings and the user on stderr, the id on stdout with -q.
