@@ -204,24 +204,30 @@ func (r *reference) ReadFile(ctx context.Context, q client.ReadRequest) ([]byte,
 	if r.localName() == localDockerfile {
 		return r.g.readDockerfile(q)
 	}
-	t, release, err := r.tree(ctx)
+	path, release, err := r.find(ctx, q.Filename)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	rel, err := t.resolve(q.Filename, true)
-	if err != nil {
-		return nil, err
-	}
-	return readRange(t.host(rel), q)
+	return readRange(path, q)
 }
 
-func (r *reference) tree(ctx context.Context) (*tree, func(), error) {
+// find is where a path of the reference lies on this machine, until release is called.
+func (r *reference) find(ctx context.Context, name string) (path string, release func(), err error) {
 	out, err := r.solve(ctx)
 	if err != nil {
-		return nil, nil, err
+		return "", nil, err
 	}
-	return r.g.s.stage.view(out.snapshot)
+	t, release, err := r.g.s.stage.view(out.snapshot)
+	if err != nil {
+		return "", nil, err
+	}
+	rel, err := t.resolve(name, true)
+	if err != nil {
+		release()
+		return "", nil, err
+	}
+	return t.host(rel), release, nil
 }
 
 // dockerfileName is what the front end and messages call the Dockerfile.
@@ -321,16 +327,12 @@ func (r *reference) StatFile(ctx context.Context, q client.StatRequest) (*fstype
 		}
 		return statOf(fi), nil
 	}
-	t, release, err := r.tree(ctx)
+	path, release, err := r.find(ctx, q.Path)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	rel, err := t.resolve(q.Path, true)
-	if err != nil {
-		return nil, err
-	}
-	if fi, err = os.Lstat(t.host(rel)); err != nil {
+	if fi, err = os.Lstat(path); err != nil {
 		return nil, fmt.Errorf("stat %s: %w", q.Path, errors.Unwrap(err))
 	}
 	return statOf(fi), nil
@@ -342,16 +344,12 @@ func statOf(fi fs.FileInfo) *fstypes.Stat {
 
 // ReadDir lists a directory.
 func (r *reference) ReadDir(ctx context.Context, q client.ReadDirRequest) ([]*fstypes.Stat, error) {
-	t, release, err := r.tree(ctx)
+	path, release, err := r.find(ctx, q.Path)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	rel, err := t.resolve(q.Path, true)
-	if err != nil {
-		return nil, err
-	}
-	des, err := os.ReadDir(t.host(rel))
+	des, err := os.ReadDir(path)
 	if err != nil {
 		return nil, fmt.Errorf("read directory %s: %w", q.Path, errors.Unwrap(err))
 	}

@@ -51,7 +51,6 @@ const (
 
 	fsconfigSetFlag   = 0
 	fsconfigSetString = 1
-	fsconfigSetFd     = 5
 	fsconfigCreate    = 6
 
 	moveMountFromEmpty = 0x04
@@ -94,15 +93,6 @@ func FsconfigString(fs int, key, value string) error {
 		return err
 	}
 	return fsconfig(fs, fsconfigSetString, k, v, 0)
-}
-
-// FsconfigFd sets an option to a file descriptor.
-func FsconfigFd(fs int, key string, value int) error {
-	k, err := syscall.BytePtrFromString(key)
-	if err != nil {
-		return err
-	}
-	return fsconfig(fs, fsconfigSetFd, k, nil, value)
 }
 
 // FsconfigCreate makes the filesystem.
