@@ -204,16 +204,16 @@ func (r *reference) ReadFile(ctx context.Context, q client.ReadRequest) ([]byte,
 	if r.localName() == localDockerfile {
 		return r.g.readDockerfile(q)
 	}
-	path, release, err := r.find(ctx, q.Filename)
+	host, release, err := r.find(ctx, q.Filename)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	return readRange(path, q)
+	return readRange(host, q)
 }
 
 // find is where a path of the reference lies on this machine, until release is called.
-func (r *reference) find(ctx context.Context, name string) (path string, release func(), err error) {
+func (r *reference) find(ctx context.Context, name string) (host string, release func(), err error) {
 	out, err := r.solve(ctx)
 	if err != nil {
 		return "", nil, err
@@ -327,12 +327,12 @@ func (r *reference) StatFile(ctx context.Context, q client.StatRequest) (*fstype
 		}
 		return statOf(fi), nil
 	}
-	path, release, err := r.find(ctx, q.Path)
+	host, release, err := r.find(ctx, q.Path)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	if fi, err = os.Lstat(path); err != nil {
+	if fi, err = os.Lstat(host); err != nil {
 		return nil, fmt.Errorf("stat %s: %w", q.Path, errors.Unwrap(err))
 	}
 	return statOf(fi), nil
@@ -344,12 +344,12 @@ func statOf(fi fs.FileInfo) *fstypes.Stat {
 
 // ReadDir lists a directory.
 func (r *reference) ReadDir(ctx context.Context, q client.ReadDirRequest) ([]*fstypes.Stat, error) {
-	path, release, err := r.find(ctx, q.Path)
+	host, release, err := r.find(ctx, q.Path)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	des, err := os.ReadDir(path)
+	des, err := os.ReadDir(host)
 	if err != nil {
 		return nil, fmt.Errorf("read directory %s: %w", q.Path, errors.Unwrap(err))
 	}
