@@ -9,7 +9,7 @@ import (
 // layers are the packages from the bottom up. A package imports only from layers below its own; the packages
 // of one line may import each other.
 var layers = [][]string{
-	{"ref", "internal/need"},
+	{"ref", "dockerfile", "internal/need"},
 	{"internal/linux/..."},
 	{"oci"},
 	{"internal/network"},
@@ -18,6 +18,18 @@ var layers = [][]string{
 	{"internal/store"},
 	{"registry"},
 	{"internal/ui"},
+	{"guard"},
+	{"guard/users"},
+	{"guard/shell"},
+	{"guard/load/images"},
+	{"guard/load/dockerfiles"},
+	{"guard/load/..."},
+	{"guard/rules"},
+	{"guard/policy"},
+	{"guard/report"},
+	{"guard/check"},
+	{"guard/lsp"},
+	{"internal/imagesource"},
 	{"internal/unchanged"},
 	{"internal/engine"},
 	{"internal/build"},
