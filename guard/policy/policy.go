@@ -14,3 +14,6 @@ type Policy struct {
 // Judge applies the policy to a document that was checked: severities, waived paths, comments, baseline. Waived
 // findings move to Ignored. It may be called by several goroutines for different documents.
 func (p *Policy) Judge(doc *guard.Document) {}
+
+// Excluded reports whether a walk leaves out the file or directory at path, as the user would type it.
+func (p *Policy) Excluded(path string) bool { return false }

@@ -9,7 +9,7 @@ import (
 // layers are the packages from the bottom up. A package imports only from layers below its own; the packages
 // of one line may import each other.
 var layers = [][]string{
-	{"ref", "dockerfile", "internal/need"},
+	{"ref", "dockerfile", "docs", "internal/version", "internal/need"},
 	{"internal/linux/..."},
 	{"oci"},
 	{"internal/network"},
@@ -33,9 +33,9 @@ var layers = [][]string{
 	{"internal/unchanged"},
 	{"internal/engine"},
 	{"internal/build"},
-	{"internal/cli/buildcmd"},
+	{"internal/cli/buildcmd", "internal/cli/checkcmd"},
 	{"internal/cli"},
-	{"cmd/deckhand", "cmd/deckhand-build", "bench"},
+	{"cmd/deckhand", "cmd/deckhand-build", "cmd/deckhand-check", "bench"},
 }
 
 // forTests are the packages that only tests import.

@@ -3,11 +3,8 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -30,13 +27,13 @@ func newBuild(a *app) *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.build(cmd.Context(), args)
 		},
-		ValidArgsFunction: a.completeBuild,
+		ValidArgsFunction: completeBy(buildProgram),
 	}
 }
 
 // build repeats what a build with nothing to do printed, or else leaves it to deckhand-build.
 func (a *app) build(ctx context.Context, args []string) error {
-	path, err := findBuildProgram()
+	path, err := findProgram(buildProgram)
 	if err != nil {
 		return err
 	}
@@ -83,10 +80,7 @@ func execBuild(path string, argv []string) error {
 			return err
 		}
 	}
-	if err := syscall.Exec(path, argv, os.Environ()); err != nil {
-		return fmt.Errorf("start %s: %w", path, err)
-	}
-	return nil
+	return execProgram(path, argv)
 }
 
 // globalFlags are the global flags given before the command's name.
@@ -99,34 +93,4 @@ func (a *app) globalFlags() []string {
 		f = append(f, "--debug")
 	}
 	return f
-}
-
-// findBuildProgram looks beside this executable, then in PATH.
-func findBuildProgram() (string, error) {
-	if self, err := os.Executable(); err == nil {
-		p := filepath.Join(filepath.Dir(self), buildProgram)
-		if st, err := os.Stat(p); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
-			return p, nil
-		}
-	}
-	p, err := exec.LookPath(buildProgram)
-	if errors.Is(err, exec.ErrNotFound) {
-		return "", withHint(fmt.Errorf("%s is neither beside this program nor in PATH", buildProgram),
-			"install it:  go install github.com/deckhand-engine/deckhand/cmd/deckhand-build@latest")
-	}
-	return p, err
-}
-
-// completeBuild asks deckhand-build, which alone knows its flags.
-func (a *app) completeBuild(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-	path, err := findBuildProgram()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveDefault
-	}
-	c := exec.CommandContext(cmd.Context(), path, append(append([]string{cobra.ShellCompRequestCmd}, args...), toComplete)...)
-	out, err := c.Output()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveDefault
-	}
-	return parseCompletions(string(out))
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/deckhand-engine/deckhand/internal/linux/features"
+	"github.com/deckhand-engine/deckhand/internal/version"
 )
 
 // infoReport is what `info --format json` prints.
@@ -44,7 +45,7 @@ func (a *app) runInfo(ctx context.Context, format string) error {
 	if err != nil {
 		return err
 	}
-	r := &infoReport{Version: versionNumber(), DataRoot: root, Features: features.Probe(root)}
+	r := &infoReport{Version: version.Number(), DataRoot: root, Features: features.Probe(root)}
 	storeErr := r.count(ctx, a) // what the machine allows is shown all the same
 	if format == formatJSON {
 		err = json.NewEncoder(a.out).Encode(r)

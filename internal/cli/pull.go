@@ -13,6 +13,7 @@ import (
 
 	"github.com/deckhand-engine/deckhand/internal/store"
 	"github.com/deckhand-engine/deckhand/internal/ui"
+	"github.com/deckhand-engine/deckhand/internal/version"
 	"github.com/deckhand-engine/deckhand/ref"
 	"github.com/deckhand-engine/deckhand/registry"
 )
@@ -90,7 +91,7 @@ func (a *app) pullImage(ctx context.Context, s *store.Store, r ref.Reference) (*
 
 // pullWith brings an image into the store, unpacks it and names it. On an error nothing of it is left.
 func (a *app) pullWith(ctx context.Context, s *store.Store, r ref.Reference, o *pullOptions) (img *store.Image, err error) {
-	client := &registry.Client{Insecure: !o.tlsVerify, UserAgent: "deckhand/" + versionNumber(), Found: o.found}
+	client := &registry.Client{Insecure: !o.tlsVerify, UserAgent: "deckhand/" + version.Number(), Found: o.found}
 	if o.platform != "" {
 		if client.Platform, err = registry.ParsePlatform(o.platform); err != nil {
 			return nil, err

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/deckhand-engine/deckhand/internal/store"
+	"github.com/deckhand-engine/deckhand/internal/version"
 	"github.com/deckhand-engine/deckhand/ref"
 	"github.com/deckhand-engine/deckhand/registry"
 )
@@ -72,7 +73,7 @@ func (a *app) pushImage(ctx context.Context, s *store.Store, o *pushOptions, r r
 	if err != nil {
 		return err
 	}
-	client := &registry.Client{Insecure: !o.tlsVerify, UserAgent: "deckhand/" + versionNumber(), Mount: mount}
+	client := &registry.Client{Insecure: !o.tlsVerify, UserAgent: "deckhand/" + version.Number(), Mount: mount}
 	var progress registry.Progress = registry.Quiet{}
 	end := func(error) {}
 	if !o.quiet {

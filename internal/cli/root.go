@@ -39,6 +39,7 @@ func commands() []entry {
 		{"exec", groupCommon, newExec},
 		{"ps", groupCommon, newPs},
 		{"build", groupCommon, newBuild},
+		{"check", groupCommon, newCheck},
 		{"version", groupCommon, newVersion},
 		{"info", groupCommon, newInfo},
 		{"logs", groupContainers, newLogs},
@@ -47,6 +48,7 @@ func commands() []entry {
 		{"kill", groupContainers, newKill},
 		{"wait", groupContainers, newWait},
 		{"rm", groupContainers, newRm},
+		{"lsp", groupOther, newLsp},
 	}
 	return append(own, imageCommands()...)
 }

@@ -4,13 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
-)
 
-// version is set by the linker (-X …/internal/cli.version=v1.2.3); a `go install` has the module's.
-var version = ""
+	"github.com/deckhand-engine/deckhand/internal/version"
+)
 
 // versionInfo is what `version --format json` prints.
 type versionInfo struct {
@@ -39,7 +37,7 @@ func (a *app) runVersion(format string) error {
 	case "":
 		return a.println(versionLine())
 	case formatJSON:
-		return json.NewEncoder(a.out).Encode(versionInfo{versionNumber(), runtime.Version(), runtime.GOOS, runtime.GOARCH})
+		return json.NewEncoder(a.out).Encode(versionInfo{version.Number(), runtime.Version(), runtime.GOOS, runtime.GOARCH})
 	}
 	return badFormat(format)
 }
@@ -53,15 +51,5 @@ func badFormat(format string) error {
 const formatJSON = "json"
 
 func versionLine() string {
-	return fmt.Sprintf("deckhand version %s, %s %s/%s", versionNumber(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-}
-
-func versionNumber() string {
-	if version != "" {
-		return version
-	}
-	if bi, ok := debug.ReadBuildInfo(); ok && bi.Main.Version != "" && bi.Main.Version != "(devel)" {
-		return bi.Main.Version
-	}
-	return "dev"
+	return fmt.Sprintf("deckhand version %s, %s %s/%s", version.Number(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
