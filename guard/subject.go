@@ -6,8 +6,9 @@ type Subject struct {
 	Name  string   // "image", "service web", "Deployment web, container app"
 	Where Location // where it is declared: the last FROM, the service's key, the container's list item
 
-	User User  // what it starts as
-	Drop *Drop // the start-up program gives up root by itself; nil: not known to
+	User     User  // what it starts as
+	UserSlot *Slot // where this document sets that user, or would; nil: nowhere, as in an image
+	Drop     *Drop // the start-up program gives up root by itself; nil: not known to
 
 	Image     string     // the image of a service or container, or the base image of a Dockerfile; empty: none, scratch
 	ImageAt   Location   // where it is named
@@ -23,6 +24,19 @@ type Subject struct {
 	RunAsNonRoot *Grant
 	Violations   []Violation // of Kubernetes' Pod Security Standards
 }
+
+// Slot is a place of a document that holds a value, or would hold it: what fixes write to.
+type Slot struct {
+	// At is what the value replaces with Before and After around it: the argument of USER, the scalar of user:
+	// with its quotes. Where its end is its start nothing is replaced: it is the place for a new line, in a
+	// Dockerfile before the first CMD or ENTRYPOINT of the last stage, or behind its last instruction.
+	At Location
+	// Before and After complete the text: "USER " and "\n", `user: "` and `"` with indentation.
+	Before, After string
+}
+
+// Put is the edit that writes a value into the slot.
+func (s Slot) Put(value string) Edit { return Edit{At: s.At, Text: s.Before + value + s.After} }
 
 // Command is what starts.
 type Command struct {
