@@ -4,7 +4,7 @@ GO       ?= go
 FUZZTIME ?= 3s
 LINT      = $(GO) tool -modfile=tools/go.mod golangci-lint
 # The packages whose tests do not fork by raw system calls, which the race detector does not survive.
-RACE      = ./ref/... ./oci/... ./registry/... ./internal/store/... ./internal/ui/... ./internal/build/...
+RACE      = ./ref/... ./oci/... ./dockerfile/... ./guard/... ./registry/... ./internal/store/... ./internal/ui/... ./internal/build/... ./internal/imagesource/...
 
 export CGO_ENABLED = 0
 
@@ -12,8 +12,8 @@ export CGO_ENABLED = 0
 
 all: build
 
-build: ## both programs, into bin/
-	$(GO) build -trimpath -o bin/ ./cmd/deckhand ./cmd/deckhand-build
+build: ## the programs, into bin/
+	$(GO) build -trimpath -o bin/ ./cmd/deckhand ./cmd/deckhand-build ./cmd/deckhand-check
 
 test: deps unit race fuzz ## everything, strict: a test that cannot run fails
 	hack/reset-network

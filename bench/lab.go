@@ -50,7 +50,7 @@ func (l *lab) fill(ctx context.Context) error {
 	if err := os.Setenv("CGO_ENABLED", "0"); err != nil {
 		return err
 	}
-	if err := l.do(ctx, "go", "build", "-trimpath", "-o", l.path("bin")+"/", "./cmd/deckhand", "./cmd/deckhand-build"); err != nil {
+	if err := l.do(ctx, "go", "build", "-trimpath", "-o", l.path("bin")+"/", "./cmd/..."); err != nil {
 		return err
 	}
 	base, err := exec.CommandContext(ctx, "hack/make-base", "debian").Output()

@@ -38,6 +38,8 @@ var comparisons = []struct {
 	{"step", compareStep},
 	{"import", compareImport},
 	{"load", compareLoad},
+	{"check", compareCheck},
+	{"registry", compareRegistry},
 }
 
 func run(ctx context.Context, args []string, progress io.Writer) (err error) {

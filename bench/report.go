@@ -37,12 +37,19 @@ func (r *result) write(b *strings.Builder) {
 		fmt.Fprintf(b, "| %s | %s |\n", name, milliseconds(r.median[name]))
 	}
 	b.WriteString("\n| ratio | measured | at most | |\n|---|---:|---:|---|\n")
-	for _, bar := range r.bars {
-		verdict := "ok"
-		if r.ratio(bar.subject, bar.to) > bar.atMost {
-			verdict = "**missed**"
+	verdict := func(got, most float64) string {
+		if got > most {
+			return "**missed**"
 		}
-		fmt.Fprintf(b, "| %s : %s | %.2f | %g | %s |\n", bar.subject, bar.to, r.ratio(bar.subject, bar.to), bar.atMost, verdict)
+		return "ok"
+	}
+	for _, bar := range r.bars {
+		got := r.ratio(bar.subject, bar.to)
+		fmt.Fprintf(b, "| %s : %s | %.2f | %g | %s |\n", bar.subject, bar.to, got, bar.atMost, verdict(got, bar.atMost))
+	}
+	for _, bar := range r.peaks {
+		got, most := r.measured(bar)
+		fmt.Fprintf(b, "| %s | %.2f | %g | %s |\n", bar, got, most, verdict(got, most))
 	}
 }
 
@@ -53,6 +60,11 @@ func missed(results []*result) error {
 		for _, bar := range r.bars {
 			if got := r.ratio(bar.subject, bar.to); got > bar.atMost {
 				lines = append(lines, fmt.Sprintf("%s takes %.2f times %s, at most %g", bar.subject, got, bar.to, bar.atMost))
+			}
+		}
+		for _, bar := range r.peaks {
+			if got, most := r.measured(bar); got > most {
+				lines = append(lines, fmt.Sprintf("%s: %.2f, at most %g", bar, got, most))
 			}
 		}
 	}

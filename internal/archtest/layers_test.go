@@ -35,7 +35,7 @@ var layers = [][]string{
 	{"internal/build"},
 	{"internal/cli/buildcmd", "internal/cli/checkcmd"},
 	{"internal/cli"},
-	{"cmd/deckhand", "cmd/deckhand-build", "cmd/deckhand-check", "bench"},
+	{"cmd/deckhand", "cmd/deckhand-build", "cmd/deckhand-check", "bench", "bench/floor"},
 }
 
 // forTests are the packages that only tests import.
