@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/deckhand-engine/deckhand/guard"
 )
@@ -27,6 +28,11 @@ func (c *Checker) Fix(ctx context.Context, src guard.Source, kind guard.Kind) ([
 		fixed = append(fixed, done...)
 	}
 	return src.Data, fixed, nil
+}
+
+// Fixable reports whether a document has findings with a safe fix.
+func Fixable(doc *guard.Document) bool {
+	return slices.ContainsFunc(doc.Findings, func(f guard.Finding) bool { return safeFix(f) != nil })
 }
 
 // applySafe makes the safe fixes that do not stand in each other's way.
