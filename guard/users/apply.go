@@ -136,6 +136,11 @@ func (t *tables) replace(c Change) {
 	}
 }
 
+// mayBeSecond reports whether the change adds a user of whom the base may hold another, which counts then.
+func (c Change) mayBeSecond(name string) bool {
+	return c.Kind == AddUser && c.Name == name && (c.Maybe || c.By == ByLine)
+}
+
 func named(entries []entry, name string) bool {
 	return slices.ContainsFunc(entries, func(e entry) bool { return e.name == name && !e.open })
 }

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/moby/sys/user"
@@ -68,7 +69,8 @@ func (d *DB) Resolve(spec string) guard.User {
 // withoutReading resolves without the base's files: a number, or a user whom a step added with a fixed uid. The
 // answer counts where it is no worse than what the files would give for the rules that ask: the user is known.
 func (d *DB) withoutReading(spec string) (guard.User, bool) {
-	if slices.ContainsFunc(d.changes, func(c Change) bool { return c.Maybe }) {
+	name, _, _ := strings.Cut(spec, ":")
+	if slices.ContainsFunc(d.changes, func(c Change) bool { return c.mayBeSecond(name) }) {
 		return guard.User{}, false
 	}
 	t := unknown("")
