@@ -1,0 +1,133 @@
+package rules
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/deckhand-engine/deckhand/guard"
+)
+
+// suggestedUID is beyond what distributions hand out and below what a container's user namespace lacks.
+const suggestedUID = "9000"
+
+// startRule is the rule that describes the user a subject starts as: one of DH001–DH004, DH008, DH009, DH026.
+// It is empty where that user is certainly not root, and where Kubernetes verifies it (DH027 judges then).
+func startRule(s *guard.Subject) string {
+	u := s.User
+	switch {
+	case u.Missing != "":
+		return "DH008"
+	case s.RunAsNonRoot != nil:
+		return ""
+	case !startsRoot(u):
+		if u.NotRoot() {
+			return ""
+		}
+		return "DH026"
+	case drops(s) && s.Drop.Certain:
+		return "DH009"
+	case u.UserPart() == "":
+		return "DH001"
+	case !u.Named():
+		return "DH002"
+	case u.UserPart() == "root":
+		return "DH003"
+	}
+	return "DH004"
+}
+
+// startsRoot reports whether the user is root, be it only that it is called so: no image gives root another uid.
+func startsRoot(u guard.User) bool {
+	return u.Root() || u.Missing == "" && !u.UID.NotRoot() && u.UserPart() == "root"
+}
+
+// drops reports whether the start-up program, on some ways at least, becomes somebody who is not root.
+func drops(s *guard.Subject) bool { return s.Drop != nil && !s.Drop.To.Root() && s.Drop.Spec != "root" }
+
+// dropped says who gives up root, and for whom: "gosu in /entrypoint.sh becomes redis".
+func dropped(d *guard.Drop) string {
+	by, to := cmp.Or(short(d.By), "the start command"), short(d.Spec)
+	if d.Script != "" {
+		by += " in " + short(d.Script)
+	}
+	if to == "" {
+		to = "uid " + d.To.String()
+	}
+	return by + " becomes " + to
+}
+
+// setting is how a kind of document writes a user.
+func setting(kind guard.Kind, user string) string {
+	switch kind {
+	case guard.KindCompose:
+		return "user: " + short(user)
+	case guard.KindKubernetes:
+		return "runAsUser: " + short(user)
+	case guard.KindQuadlet, guard.KindUnit:
+		return "User=" + short(user)
+	}
+	return "USER " + short(user)
+}
+
+// origin says where the user is decided: "USER 0:0", "base image corp/base sets USER 0", "USER $U, which is 0".
+func origin(s *guard.Subject) string {
+	u := s.User
+	if u.Inherited {
+		return cmp.Or(cut(u.From, maxText), "the image") + " sets USER " + short(u.Spec)
+	}
+	if u.Raw != "" && u.Raw != u.Spec {
+		return setting(s.Kind, u.Raw) + ", which is " + cmp.Or(short(u.Spec), "empty")
+	}
+	return setting(s.Kind, u.Spec)
+}
+
+// rootFinding is what DH001–DH004 report, given why the subject starts as root.
+func rootFinding(s *guard.Subject, why string) []guard.Finding {
+	f := guard.Finding{
+		Message: "starts as root: " + why,
+		Where:   s.User.Where,
+		Fixes:   userFix(s, suggestedUID),
+		Hint:    proof(s),
+	}
+	if drops(s) {
+		f.Detail = dropped(s.Drop) + ", but not on every way through it: what does not pass there stays root"
+	}
+	return []guard.Finding{f}
+}
+
+// userFix writes another user where the document sets it, or would.
+func userFix(s *guard.Subject, user string) []guard.Fix {
+	if s.UserSlot == nil {
+		return nil
+	}
+	edit := s.UserSlot.Put(user)
+	text := strings.Join(strings.Fields(edit.Text), " ")
+	title := "write " + text + " instead"
+	if at := edit.At; at.Line == cmp.Or(at.EndLine, at.Line) && at.Column == cmp.Or(at.EndColumn, at.Column) {
+		title = fmt.Sprintf("add %s at line %d", text, at.Line)
+	}
+	return []guard.Fix{{Title: title, Edits: []guard.Edit{edit}}}
+}
+
+// proof is the command that finds out whether a subject works without root.
+func proof(s *guard.Subject) string {
+	switch s.Kind {
+	case guard.KindDockerfile:
+		return "prove it: deckhand harden " + short(cmp.Or(s.Where.Path, s.User.Where.Path, "."))
+	case guard.KindImage:
+		return "run it as an unprivileged user: deckhand run -u " + suggestedUID + " " + short(cmp.Or(s.Image, s.Where.Path))
+	case guard.KindContainer:
+		return "run its image as an unprivileged user: deckhand run -u " + suggestedUID + " " + short(cmp.Or(s.Image, "IMAGE"))
+	case guard.KindCompose:
+		if s.Build != "" {
+			return "prove it: deckhand harden " + short(s.Build)
+		}
+	case guard.KindUnit:
+		return "try it: systemd-run --pty -p DynamicUser=yes with the command of ExecStart="
+	}
+	if s.Image != "" {
+		return "try it: deckhand run -u " + suggestedUID + " " + short(s.Image)
+	}
+	return ""
+}
