@@ -17,9 +17,10 @@ import (
 
 // DB is what is known of an image's users. It is not safe for use by several goroutines.
 type DB struct {
-	base    *base // shared between clones
-	changes []Change
-	now     *tables // base with all changes; nil until it is asked for
+	base   *base // shared between clones
+	steps  []step
+	copied bool    // a step takes a file that costs a transfer
+	now    *tables // base after all steps; nil until it is asked for
 }
 
 // Parse is the database of two files' contents; nil is a missing file.
@@ -46,19 +47,16 @@ func Unknown(why string) *DB {
 
 // Clone is a copy that can be changed by itself.
 func (d *DB) Clone() *DB {
-	return &DB{base: d.base, changes: slices.Clone(d.changes), now: d.now}
+	return &DB{base: d.base, steps: slices.Clone(d.steps), copied: d.copied, now: d.now}
 }
 
 // Apply makes a change, as a RUN step does.
-func (d *DB) Apply(c Change) {
-	d.changes = append(d.changes, c)
-	d.now = nil
-}
+func (d *DB) Apply(c Change) { d.add(step{Change: c}) }
 
 // Resolve works out what USER spec ("", "app", "1000", "app:audio", "0:0") is. Where, Raw, From and Inherited of
 // the result are left to the caller.
 func (d *DB) Resolve(spec string) guard.User {
-	if !d.base.cheap && d.now == nil {
+	if !d.isCheap() && d.now == nil {
 		if u, ok := d.withoutReading(spec); ok {
 			return u
 		}
@@ -70,14 +68,10 @@ func (d *DB) Resolve(spec string) guard.User {
 // answer counts where it is no worse than what the files would give for the rules that ask: the user is known.
 func (d *DB) withoutReading(spec string) (guard.User, bool) {
 	name, _, _ := strings.Cut(spec, ":")
-	if slices.ContainsFunc(d.changes, func(c Change) bool { return c.mayBeSecond(name) }) {
+	if slices.ContainsFunc(d.steps, func(s step) bool { return s.mayBeSecond(name) }) {
 		return guard.User{}, false
 	}
-	t := unknown("")
-	for _, c := range d.changes {
-		t.apply(c)
-	}
-	u := t.resolve(spec)
+	u := d.unread().resolve(spec)
 	if u.Missing != "" {
 		return u, true // not in range, whatever the files hold
 	}
@@ -90,8 +84,8 @@ func (d *DB) withoutReading(spec string) (guard.User, bool) {
 func (d *DB) tables() *tables {
 	if d.now == nil {
 		d.now = d.base.load().clone()
-		for _, c := range d.changes {
-			d.now.apply(c)
+		for _, s := range d.steps {
+			d.now.do(s, true)
 		}
 	}
 	return d.now

@@ -1,0 +1,79 @@
+package users
+
+// File is one of the two files.
+type File int
+
+// The files.
+const (
+	Passwd File = iota
+	Group
+)
+
+// step is what happened to a database: a change, or a file that was put there.
+type step struct {
+	Change
+	file File
+	// put gives the database whose file it is now; nil: the step is a change. With reading false, nothing is
+	// transferred for it.
+	put func(reading bool) *tables
+}
+
+// Write puts a file with this content into the image.
+func (d *DB) Write(file File, content []byte) {
+	var t *tables
+	if file == Passwd {
+		t = parse(content, nil)
+	} else {
+		t = parse(nil, content)
+	}
+	d.add(step{file: file, put: func(bool) *tables { return t }})
+}
+
+// Copy puts the file of another image into this one, as the other is now.
+func (d *DB) Copy(file File, from *DB) {
+	from = from.Clone()
+	d.copied = d.copied || !from.isCheap()
+	d.add(step{file: file, put: func(reading bool) *tables {
+		if reading {
+			return from.tables()
+		}
+		return from.unread()
+	}})
+}
+
+func (d *DB) add(s step) {
+	d.steps = append(d.steps, s)
+	d.now = nil
+}
+
+// do makes a step.
+func (t *tables) do(s step, reading bool) {
+	if s.put == nil {
+		t.apply(s.Change)
+		return
+	}
+	from := s.put(reading).clone()
+	if s.file == Passwd {
+		t.users, t.passwdErr, t.family = from.users, from.passwdErr, from.family
+	} else {
+		t.groups, t.groupErr = from.groups, from.groupErr
+	}
+}
+
+// unread is what is known without a transfer.
+func (d *DB) unread() *tables {
+	if d.now != nil {
+		return d.now
+	}
+	t := unknown("")
+	if d.base.cheap {
+		t = d.base.load().clone()
+	}
+	for _, s := range d.steps {
+		t.do(s, false)
+	}
+	return t
+}
+
+// isCheap reports whether reading everything costs no transfer.
+func (d *DB) isCheap() bool { return d.base.cheap && !d.copied }
