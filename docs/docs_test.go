@@ -1,0 +1,19 @@
+package docs_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/deckhand-engine/deckhand/docs"
+)
+
+func TestPage(t *testing.T) {
+	if page := docs.Page("DH001"); !strings.HasPrefix(page, "# DH001 no-user\n") {
+		t.Errorf("Page(DH001) = %q", page)
+	}
+	for _, id := range []string{"", "DH999", "../docs", "DH001.md"} {
+		if page := docs.Page(id); page != "" {
+			t.Errorf("Page(%q) = %q", id, page)
+		}
+	}
+}
