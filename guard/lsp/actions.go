@@ -137,7 +137,7 @@ func (i *inspection) fixAll() []codeAction {
 // compatible leaves out the findings whose fix overlaps with one before; it is found again when that is made.
 func (i *inspection) compatible(safe []finding) (kept []finding, edits []guard.Edit) {
 	for _, f := range safe {
-		more := append(edits[:len(edits):len(edits)], f.Fixes[0].Edits...)
+		more := append(slices.Clip(edits), f.Fixes[0].Edits...)
 		if _, err := guard.Apply(i.source.Data, more); err == nil {
 			kept, edits = append(kept, f), more
 		}

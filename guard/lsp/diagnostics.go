@@ -2,6 +2,7 @@ package lsp
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/deckhand-engine/deckhand/guard"
 	"github.com/deckhand-engine/deckhand/guard/check"
@@ -29,7 +30,7 @@ func (i *inspection) findings(doc *guard.Document) []finding {
 		if errors.Is(doc.Err, check.ErrUnknownKind) {
 			return nil
 		}
-		all = append(all[:len(all):len(all)], guard.Finding{Rule: notChecked, Severity: guard.Warning, Message: doc.Err.Error()})
+		all = append(slices.Clip(all), guard.Finding{Rule: notChecked, Severity: guard.Warning, Message: doc.Err.Error()})
 	}
 	found := make([]finding, 0, len(all))
 	for _, f := range all {

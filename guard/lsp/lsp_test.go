@@ -401,8 +401,7 @@ func TestCancel(t *testing.T) {
 }
 
 func code(err error) int {
-	var e *jsonrpc2.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*jsonrpc2.Error](err); ok {
 		return int(e.Code)
 	}
 	return 0

@@ -85,30 +85,9 @@ func (s *stream) Close() error { return errors.Join(s.in.Close(), s.out.Close())
 
 // frame reads a header and its body.
 func (s *stream) frame() ([]byte, error) {
-	length := int64(-1)
-	for first := true; ; first = false {
-		line, err := s.r.ReadSlice('\n')
-		switch {
-		case errors.Is(err, io.EOF) && (!first || len(line) > 0):
-			return nil, io.ErrUnexpectedEOF
-		case err != nil:
-			return nil, err
-		}
-		field := strings.TrimRight(string(line), "\r\n")
-		if field == "" {
-			break
-		}
-		name, value, _ := strings.Cut(field, ":")
-		if !strings.EqualFold(name, "Content-Length") {
-			continue
-		}
-		length, err = strconv.ParseInt(strings.TrimSpace(value), 10, 64)
-		if err != nil || length < 0 || length > maxMessageBytes {
-			return nil, fmt.Errorf("Content-Length %q is no length of a message", strings.TrimSpace(value)) //nolint:revive,staticcheck // the header's name
-		}
-	}
-	if length < 0 {
-		return nil, errors.New("a message has no Content-Length")
+	length, err := s.header()
+	if err != nil {
+		return nil, err
 	}
 	var body bytes.Buffer // grows with what really comes
 	if _, err := io.CopyN(&body, s.r, length); err != nil {
@@ -118,6 +97,41 @@ func (s *stream) frame() ([]byte, error) {
 		return nil, err
 	}
 	return body.Bytes(), nil
+}
+
+// header reads a header and returns the length it gives. The error is io.EOF where the input ends before it.
+func (s *stream) header() (int64, error) {
+	length := int64(-1)
+	for first := true; ; first = false {
+		line, err := s.r.ReadSlice('\n')
+		switch {
+		case errors.Is(err, io.EOF) && (!first || len(line) > 0):
+			return 0, io.ErrUnexpectedEOF
+		case err != nil:
+			return 0, err
+		}
+		field := strings.TrimRight(string(line), "\r\n")
+		if field == "" {
+			break
+		}
+		if name, value, _ := strings.Cut(field, ":"); strings.EqualFold(name, "Content-Length") {
+			if length, err = parseLength(strings.TrimSpace(value)); err != nil {
+				return 0, err
+			}
+		}
+	}
+	if length < 0 {
+		return 0, errors.New("a message has no Content-Length")
+	}
+	return length, nil
+}
+
+func parseLength(value string) (int64, error) {
+	n, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || n < 0 || n > maxMessageBytes {
+		return 0, fmt.Errorf("a message's Content-Length is %q, which is no length", value)
+	}
+	return n, nil
 }
 
 // refused is the answer to what has no id that could be answered.

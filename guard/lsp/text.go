@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"unicode/utf8"
 
@@ -23,10 +24,8 @@ const (
 
 // choose takes bytes where the client offers them.
 func choose(offered []encoding) encoding {
-	for _, e := range offered {
-		if e == utf8Bytes {
-			return utf8Bytes
-		}
+	if slices.Contains(offered, utf8Bytes) {
+		return utf8Bytes
 	}
 	return utf16Units
 }
@@ -139,10 +138,9 @@ func (t *text) span(l guard.Location) span {
 	last := max(l.EndLine, first)
 	start, firstEnd := t.located(first)
 	lastStart, end := t.located(last)
-	switch {
-	case l.Column == 0:
+	if l.Column < 1 {
 		start += leading(t.data[start:firstEnd])
-	default:
+	} else {
 		start = min(start+l.Column-1, firstEnd)
 		if l.EndColumn > 0 {
 			end = min(lastStart+l.EndColumn-1, end)

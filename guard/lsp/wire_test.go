@@ -28,7 +28,7 @@ type wire struct {
 func dial(t *testing.T) *wire {
 	t.Helper()
 	conn, served := serve(t, options(newChecker()))
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil { //nolint:forbidigo // a test must end
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	return &wire{conn, bufio.NewReader(conn), served}
@@ -264,11 +264,12 @@ func TestContextEnds(t *testing.T) {
 // TestHugeDocument opens 4 MiB and edits its end.
 func TestHugeDocument(t *testing.T) {
 	w := initialized(t)
-	text, err := json.Marshal(strings.Repeat("RUN true # é𝄞\n", 4<<20/16) + "USER root\n")
+	const line = "RUN true # é𝄞\n"
+	lines := 4 << 20 / len(line)
+	text, err := json.Marshal(strings.Repeat(line, lines) + "USER root\n")
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := 20 << 20 / 16
 	w.send(t, `{"jsonrpc":"2.0","method":"textDocument/didOpen","params":{"textDocument":{"uri":"file:///Dockerfile","languageId":"dockerfile","version":1,"text":`+string(text)+`}}}`)
 	if got, want := w.receive(t), fmt.Sprintf(`"start":{"line":%d,"character":5}`, lines); !strings.Contains(got, want) {
 		t.Errorf("the diagnostics are %s, want %s", got, want)
