@@ -57,6 +57,14 @@ func (p *Policy) Fingerprint(doc *guard.Document, f guard.Finding) string {
 	return ""
 }
 
+// FailureFingerprint identifies that a document could not be checked.
+func (p *Policy) FailureFingerprint(doc *guard.Document) string {
+	if p == nil {
+		p = &Policy{}
+	}
+	return fingerprint(identity(p.Relative(doc), guard.Finding{Rule: ruleNotChecked}, ""), 0)
+}
+
 // identity joins what does not change as long as a finding is the same.
 func identity(path string, f guard.Finding, text string) string {
 	return strings.Join([]string{f.Rule, path, f.Subject, text}, "\x00")

@@ -22,6 +22,7 @@ const Never = guard.Error + 1
 
 // The rules that the policy itself has to do with.
 const (
+	ruleNotChecked = "DH000" // a document that could not be checked
 	ruleBaseline   = "DH024" // Pod Security, level baseline
 	ruleRestricted = "DH025" // Pod Security, level restricted
 	ruleIgnore     = "DH030" // an ignore that does not hold
