@@ -21,13 +21,11 @@ var errStalled = errors.New("the transfer stalled")
 
 // download is the body of a blob. Where the connection breaks it goes on from the byte it has reached.
 type download struct {
-	ctx    context.Context //nolint:containedctx // a reader's life is one call of PutBlob; its context ends the requests made by Read
+	ctx    context.Context //nolint:containedctx // a reader's life is one transfer; its context ends the requests made by Read
 	s      *session
 	desc   v1.Descriptor
 	prog   Progress
 	body   io.ReadCloser
-	cancel context.CancelCauseFunc
-	watch  *time.Timer
 	offset int64
 	broken int // how often in a row the connection broke without a byte
 }
@@ -42,10 +40,8 @@ func (s *session) download(ctx context.Context, d v1.Descriptor, p Progress) (*d
 
 // connect asks for the blob from offset on.
 func (d *download) connect(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.s.url("blobs", d.desc.Digest.String()), nil)
 	if err != nil {
-		cancel(nil)
 		return fmt.Errorf("get blob: %w", err)
 	}
 	if d.offset > 0 {
@@ -53,16 +49,13 @@ func (d *download) connect(ctx context.Context) error {
 	}
 	resp, err := d.s.client.Do(req)
 	if err != nil {
-		cancel(nil)
 		return fmt.Errorf("get blob: %w", err)
 	}
 	if err := d.accept(resp); err != nil {
 		_ = resp.Body.Close() // nothing was read from it
-		cancel(nil)
 		return err
 	}
-	d.body, d.cancel = resp.Body, cancel
-	d.watch = time.AfterFunc(stallTime, func() { cancel(errStalled) })
+	d.body = resp.Body
 	return nil
 }
 
@@ -94,6 +87,7 @@ func (d *download) accept(resp *http.Response) error {
 func (d *download) Read(b []byte) (int, error) {
 	left := d.desc.Size - d.offset
 	if left <= 0 {
+		d.drain()
 		return 0, io.EOF
 	}
 	if int64(len(b)) > left {
@@ -101,7 +95,6 @@ func (d *download) Read(b []byte) (int, error) {
 	}
 	for {
 		n, err := d.body.Read(b)
-		d.watch.Reset(stallTime)
 		d.offset += int64(n)
 		if n > 0 {
 			d.broken = 0
@@ -141,10 +134,16 @@ func (d *download) resume(cause error) error {
 	return d.connect(d.ctx)
 }
 
+// drain reads the end of the body, without which the connection could not be used again.
+func (d *download) drain() {
+	if d.body != nil {
+		var more [1]byte
+		_, _ = d.body.Read(more[:]) // what comes beyond the size is not wanted
+	}
+}
+
 func (d *download) release() {
 	if d.body != nil {
-		d.watch.Stop()
-		d.cancel(nil)
 		_ = d.body.Close() // the transfer is over, whatever Close says
 		d.body = nil
 	}

@@ -27,7 +27,6 @@ var (
 		_, _ = d.check()
 		return d.MediaType, nil
 	}
-	Choose        = choose
 	IsLoopback    = isLoopback
 	CheckRedirect = checkRedirect
 )

@@ -94,6 +94,19 @@ func (d *document) isIndex() bool {
 
 // check reports why the image of a manifest cannot be kept: the text and, where there is one, a hint.
 func (d *document) check() (text, hint string) {
+	if text, hint = d.checkBlobs(); text != "" {
+		return text, hint
+	}
+	for _, l := range d.Layers {
+		if text, hint = checkLayer(l); text != "" {
+			return text, hint
+		}
+	}
+	return "", ""
+}
+
+// checkBlobs reports why the manifest is no image's, or cannot be trusted.
+func (d *document) checkBlobs() (text, hint string) {
 	switch d.Config.MediaType {
 	case v1.MediaTypeImageConfig, dockerConfig:
 	default:
@@ -107,14 +120,17 @@ func (d *document) check() (text, hint string) {
 			return fmt.Sprintf("its manifest gives %s a size of %d", l.Digest, l.Size), ""
 		}
 	}
-	for _, l := range d.Layers {
-		if isForeign(l) {
-			return fmt.Sprintf("layer %s is a foreign layer (%s), kept outside the registry", l.Digest, l.MediaType),
-				"such layers are part of Windows images, which do not run on Linux"
-		}
-		if !knownLayer(l.MediaType) {
-			return fmt.Sprintf("layer %s has the unknown media type %q", l.Digest, l.MediaType), ""
-		}
+	return "", ""
+}
+
+// checkLayer reports why a layer cannot be unpacked.
+func checkLayer(l v1.Descriptor) (text, hint string) {
+	if isForeign(l) {
+		return fmt.Sprintf("layer %s is a foreign layer (%s), kept outside the registry", l.Digest, l.MediaType),
+			"such layers are part of Windows images, which do not run on Linux"
+	}
+	if !knownLayer(l.MediaType) {
+		return fmt.Sprintf("layer %s has the unknown media type %q", l.Digest, l.MediaType), ""
 	}
 	return "", ""
 }

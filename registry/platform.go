@@ -66,6 +66,22 @@ func FormatPlatform(p v1.Platform) string {
 	return s
 }
 
+// Matches reports whether an image for have runs where want is asked for; a zero want is this machine.
+func Matches(want, have v1.Platform) bool {
+	if want.OS == "" {
+		want = hostPlatform()
+	}
+	return match(want, have) > 0
+}
+
+// Choose picks the entry of an index for the platform; zero: this machine's. It is nil where there is none.
+func Choose(entries []v1.Descriptor, want v1.Platform) *v1.Descriptor {
+	if want.OS == "" {
+		want = hostPlatform()
+	}
+	return choose(entries, want)
+}
+
 // match rates how well an image for have runs where want is asked for: 0 not at all, higher is better.
 func match(want, have v1.Platform) int {
 	want, have = normalise(want), normalise(have)

@@ -33,13 +33,13 @@ func (c *Client) pull(ctx context.Context, r ref.Reference, b Blobs, p Progress)
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
-	defer s.close()
+	defer c.Close()
 	raw, desc, doc, err := c.resolve(ctx, s, r)
 	if err != nil {
 		return v1.Descriptor{}, err
 	}
-	if text, hint := doc.check(); text != "" {
-		return v1.Descriptor{}, &Error{Ref: r, Kind: ErrUnsupported, Text: "pull " + r.Familiar() + ": " + text, Hint: hint}
+	if err := unsupported(r, doc.check); err != nil {
+		return v1.Descriptor{}, err
 	}
 	if err := c.fetchConfig(ctx, s, r, doc.Config, b); err != nil {
 		return v1.Descriptor{}, err
@@ -59,6 +59,14 @@ func (c *Client) pull(ctx context.Context, r ref.Reference, b Blobs, p Progress)
 		return v1.Descriptor{}, fmt.Errorf("store manifest: %w", err)
 	}
 	return stored, nil
+}
+
+// unsupported is an error where check finds a reason for one.
+func unsupported(r ref.Reference, check func() (text, hint string)) error {
+	if text, hint := check(); text != "" {
+		return &Error{Ref: r, Kind: ErrUnsupported, Text: "pull " + r.Familiar() + ": " + text, Hint: hint}
+	}
+	return nil
 }
 
 // resolve fetches the manifest, through indexes if need be.
@@ -147,8 +155,8 @@ func (s *session) manifest(ctx context.Context, id string) ([]byte, v1.Descripto
 
 // fetchConfig gets the config and refuses an image for another system before its layers are fetched.
 func (c *Client) fetchConfig(ctx context.Context, s *session, r ref.Reference, d v1.Descriptor, b Blobs) error {
-	if d.Size > maxManifestBytes {
-		return fmt.Errorf("read config: %d bytes, more than %d", d.Size, maxManifestBytes)
+	if err := checkConfigSize(d); err != nil {
+		return err
 	}
 	if err := s.fetch(ctx, d, b, Quiet{}); err != nil {
 		return err
@@ -157,6 +165,18 @@ func (c *Client) fetchConfig(ctx context.Context, s *session, r ref.Reference, d
 	if err != nil {
 		return fmt.Errorf("read config: %w", err)
 	}
+	return c.checkConfig(r, raw)
+}
+
+func checkConfigSize(d v1.Descriptor) error {
+	if d.Size > maxManifestBytes {
+		return fmt.Errorf("read config: %d bytes, more than %d", d.Size, maxManifestBytes)
+	}
+	return nil
+}
+
+// checkConfig refuses an image for another system or platform than wanted.
+func (c *Client) checkConfig(r ref.Reference, raw []byte) error {
 	var have v1.Platform
 	if err := json.Unmarshal(raw, &have); err != nil {
 		return fmt.Errorf("parse config: %w", err)

@@ -42,7 +42,7 @@ func (c *Client) push(ctx context.Context, r ref.Reference, m v1.Descriptor, b B
 	if err != nil {
 		return "", err
 	}
-	defer s.close()
+	defer c.Close()
 	for _, d := range blobs {
 		p.Blob(d, 0, StateWaiting)
 	}
@@ -179,8 +179,9 @@ func (s *session) begin(ctx context.Context, d v1.Descriptor, from string) (loca
 	if err != nil {
 		return nil, false, fmt.Errorf("begin upload: %w", err)
 	}
-	defer func() { _ = resp.Body.Close() }() // headers say it all
-	if err := transport.CheckError(resp, http.StatusCreated, http.StatusAccepted); err != nil {
+	err = transport.CheckError(resp, http.StatusCreated, http.StatusAccepted)
+	_ = resp.Body.Close() // headers say the rest; before the next request, which may have to wait for this one
+	if err != nil {
 		if from != "" {
 			return s.begin(ctx, d, "")
 		}

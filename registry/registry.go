@@ -47,12 +47,14 @@ type Quiet struct{}
 // Blob does nothing.
 func (Quiet) Blob(v1.Descriptor, int64, string) {}
 
-// Client talks to registries. Its zero value pulls for this machine's platform.
+// Client talks to registries. Its zero value pulls for this machine's platform. It keeps connections and tokens
+// between calls, which may come from several goroutines; its fields are not changed after the first of them.
 type Client struct {
 	Platform  v1.Platform // which image of an index to take; zero: this machine's
 	Insecure  bool        // allow http and unverified certificates for every registry, not just on loopback
 	UserAgent string      // of the requests; empty: "deckhand"
 	Jobs      int         // blobs moved at once; 0: 4
+	Requests  int         // requests that one registry is asked to answer at once; 0: 8, or more where Jobs need them
 
 	// Mount names, for a blob, another repository of the same registry that has it ("library/debian"), so
 	// that Push need not upload it. It may be nil.
@@ -64,11 +66,13 @@ type Client struct {
 
 	backoff   time.Duration     // first pause before a retry; 0: 200 ms
 	transport http.RoundTripper // for tests; nil: a new one
+	hosts     hosts
 }
 
 const (
-	defaultJobs    = 4
-	defaultBackoff = 200 * time.Millisecond
+	defaultJobs     = 4
+	defaultRequests = 8
+	defaultBackoff  = 200 * time.Millisecond
 )
 
 func (c *Client) jobs() int {
@@ -76,6 +80,13 @@ func (c *Client) jobs() int {
 		return c.Jobs
 	}
 	return defaultJobs
+}
+
+func (c *Client) requests() int {
+	if c.Requests > 0 {
+		return c.Requests
+	}
+	return max(defaultRequests, c.jobs()+1)
 }
 
 func (c *Client) firstPause() time.Duration {

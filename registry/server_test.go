@@ -113,9 +113,13 @@ func (s *server) put(path, contentType string, body []byte) {
 
 func (s *server) blob(repo, mediaType string, content []byte) v1.Descriptor {
 	s.t.Helper()
-	d := v1.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(content), Size: int64(len(content))}
+	d := descriptor(mediaType, content)
 	s.put(repo+"/blobs/uploads/?digest="+d.Digest.String(), "application/octet-stream", content)
 	return d
+}
+
+func descriptor(mediaType string, content []byte) v1.Descriptor {
+	return v1.Descriptor{MediaType: mediaType, Digest: digest.FromBytes(content), Size: int64(len(content))}
 }
 
 // kind are the media types of one format.

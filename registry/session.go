@@ -12,10 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-
 	"github.com/deckhand-engine/deckhand/ref"
 )
 
@@ -29,57 +25,45 @@ type session struct {
 	pause  time.Duration
 }
 
-// open pings the registry, finds the credentials and asks for the scopes: for the repository itself action
-// ("pull" or "push,pull"), and pull for each of the others.
+// open is the session of the reference's repository: for the repository itself with action ("pull" or
+// "push,pull"), and with pull for each of the others.
 func (c *Client) open(ctx context.Context, r ref.Reference, action string, others []string) (*session, error) {
-	plain := c.Insecure || isLoopback(r.Registry)
-	var opts []name.Option
-	if plain {
-		opts = append(opts, name.Insecure)
-	}
-	reg, err := name.NewRegistry(r.Registry, opts...)
+	h, err := c.host(r.Registry)
 	if err != nil {
-		return nil, fmt.Errorf("read registry name: %w", err)
+		return nil, err
 	}
-	repo := reg.Repo(r.Repository)
-	auth, err := authn.Resolve(ctx, authn.DefaultKeychain, repo)
-	if err != nil {
-		return nil, fmt.Errorf("read credentials for %s: %w", r.Registry, err)
-	}
-	agent := c.UserAgent
-	if agent == "" {
-		agent = "deckhand"
-	}
-	rt := transport.NewUserAgent(&retrier{inner: &guard{inner: c.roundTripper(plain), plain: plain}, pause: c.firstPause()}, agent)
-	scopes := []string{repo.Scope(action)}
-	for _, o := range others {
-		scopes = append(scopes, reg.Repo(o).Scope(transport.PullScope))
-	}
-	rt, err = transport.NewWithContext(ctx, reg, auth, rt, scopes)
-	if err != nil {
-		return nil, fmt.Errorf("connect: %w", err)
-	}
-	return &session{
-		client: &http.Client{Transport: rt, CheckRedirect: checkRedirect},
-		base:   url.URL{Scheme: "https", Host: reg.RegistryStr()}, // the transport falls back to what the ping found
-		repo:   r.Repository,
-		pause:  c.firstPause(),
-	}, nil
+	return h.session(ctx, r.Repository, h.scopes(r.Repository, action, others))
 }
 
-// close lets go of idle connections.
-func (s *session) close() { s.client.CloseIdleConnections() }
+// at is the same session for another repository.
+func (s *session) at(repo string) *session {
+	other := *s
+	other.repo = repo
+	return &other
+}
 
+// roundTripper is what all hosts share. The caller holds the lock.
 func (c *Client) roundTripper(unverified bool) http.RoundTripper {
 	if c.transport != nil {
 		return c.transport
 	}
+	shared := &c.hosts.verified
+	if unverified {
+		shared = &c.hosts.open
+	}
+	if *shared == nil {
+		*shared = c.newTransport(unverified)
+	}
+	return *shared
+}
+
+func (c *Client) newTransport(unverified bool) *http.Transport {
 	dialer := &net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}
 	t := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           dialer.DialContext,
 		ForceAttemptHTTP2:     true,
-		MaxIdleConnsPerHost:   c.jobs() + 1,
+		MaxIdleConnsPerHost:   c.requests(),
 		IdleConnTimeout:       time.Minute,
 		TLSHandshakeTimeout:   15 * time.Second,
 		ExpectContinueTimeout: time.Second,

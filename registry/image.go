@@ -1,0 +1,113 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/deckhand-engine/deckhand/ref"
+)
+
+// Image is what a registry says of an image; its layers are not fetched.
+type Image struct {
+	Manifest v1.Descriptor   // of the platform's image, not of the index it was chosen from
+	Config   []byte          // the config's JSON, verified
+	Layers   []v1.Descriptor // bottom first
+}
+
+// Image fetches an image's manifest, through an index for the platform, and its config, and stores nothing: two
+// requests, and one for each index on the way. Errors are mostly *Error.
+func (c *Client) Image(ctx context.Context, r ref.Reference) (*Image, error) {
+	img, err := c.image(ctx, r)
+	return img, explain(err, "pull", r)
+}
+
+func (c *Client) image(ctx context.Context, r ref.Reference) (*Image, error) {
+	s, err := c.open(ctx, r, transport.PullScope, nil)
+	if err != nil {
+		return nil, err
+	}
+	_, desc, doc, err := c.resolve(ctx, s, r)
+	if err != nil {
+		return nil, err
+	}
+	if err := unsupported(r, doc.checkBlobs); err != nil {
+		return nil, err
+	}
+	if err := checkConfigSize(doc.Config); err != nil {
+		return nil, err
+	}
+	body, err := s.verified(ctx, doc.Config)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = body.Close() }() // read to its end below
+	config := make([]byte, doc.Config.Size)
+	if _, err := io.ReadFull(body, config); err != nil {
+		return nil, fmt.Errorf("read config: %w", err)
+	}
+	if _, err := body.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read config: %w", err)
+	}
+	if err := c.checkConfig(r, config); err != nil {
+		return nil, err
+	}
+	return &Image{Manifest: desc, Config: config, Layers: doc.Layers}, nil
+}
+
+// OpenLayer is the content of a layer as the registry has it, compressed. It comes from the network as it is read;
+// Read returns io.EOF only where digest and size are the descriptor's. The caller closes it.
+func (c *Client) OpenLayer(ctx context.Context, r ref.Reference, d v1.Descriptor) (io.ReadCloser, error) {
+	body, err := c.openLayer(ctx, r, d)
+	if err != nil {
+		return nil, explain(err, "pull", r)
+	}
+	return body, nil
+}
+
+func (c *Client) openLayer(ctx context.Context, r ref.Reference, d v1.Descriptor) (io.ReadCloser, error) {
+	if err := unsupported(r, func() (text, hint string) { return checkLayer(d) }); err != nil {
+		return nil, err
+	}
+	s, err := c.open(ctx, r, transport.PullScope, nil)
+	if err != nil {
+		return nil, err
+	}
+	return s.verified(ctx, d)
+}
+
+// verified is a blob that reports at its end whether it is the one that was asked for.
+func (s *session) verified(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
+	if err := d.Digest.Validate(); err != nil {
+		return nil, fmt.Errorf("get blob %q: %w", d.Digest, err)
+	}
+	body, err := s.download(ctx, d, Quiet{})
+	if err != nil {
+		return nil, err
+	}
+	return &verifiedBody{body: body, want: d.Digest, verifier: d.Digest.Verifier()}, nil
+}
+
+type verifiedBody struct {
+	body     *download
+	want     digest.Digest
+	verifier digest.Verifier
+}
+
+// Read implements io.Reader.
+func (v *verifiedBody) Read(p []byte) (int, error) {
+	n, err := v.body.Read(p)
+	_, _ = v.verifier.Write(p[:n]) // never fails
+	if errors.Is(err, io.EOF) && !v.verifier.Verified() {
+		return n, fmt.Errorf("get blob %s: the registry sent something else", v.want)
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (v *verifiedBody) Close() error { return v.body.Close() }
