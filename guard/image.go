@@ -23,19 +23,20 @@ type Image struct {
 // Files looks into the merged layers of an image. Paths are absolute and clean.
 type Files interface {
 	// Read returns the content of the named regular files, symbolic links followed inside the image. What is
-	// missing is left out; what is larger than 1 MiB is an error.
+	// missing is left out; what is larger than 1 MiB is an error, with which the other files are returned.
 	Read(ctx context.Context, paths ...string) (map[string][]byte, error)
-	// Walk calls visit for every regular file and directory, in no particular order.
+	// Walk calls visit for every regular file, directory and symbolic link, in no particular order.
 	Walk(ctx context.Context, visit func(File) error) error
 }
 
-// File is a file or directory of an image.
+// File is a file, directory or symbolic link of an image.
 type File struct {
 	Path         string      // "/usr/bin/sudo"
 	Mode         fs.FileMode // with type, setuid, setgid and sticky bits
 	UID, GID     uint32
 	Size         int64  // bytes
 	Capabilities string // file capabilities ("cap_net_raw"); empty: none
+	Link         string // where a symbolic link leads, as it is written
 }
 
 // Contents is what a look into an image's layers found, for the user it runs as.
