@@ -47,6 +47,7 @@ func nobody(s *guard.Subject) string {
 		return "[Container] sets no User=, " + image
 	case guard.KindUnit:
 		return "[Service] sets no User="
+	default:
+		return "the image sets no USER"
 	}
-	return "the image sets no USER"
 }

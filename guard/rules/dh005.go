@@ -30,8 +30,7 @@ func checkRootGroup(s *guard.Subject, _ guard.Settings) []guard.Finding {
 
 // groupFix gives the user a group of its own, of the same number.
 func groupFix(s *guard.Subject) []guard.Fix {
-	writesGroup := s.Kind == guard.KindDockerfile || s.Kind == guard.KindCompose
-	if u := s.User; writesGroup && u.UID.Known() && !u.UID.Root() {
+	if u := s.User; writesGroup(s) && u.UID.Known() && !u.UID.Root() {
 		return userFix(s, u.UserPart()+":"+u.UID.String())
 	}
 	return nil

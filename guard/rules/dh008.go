@@ -20,7 +20,7 @@ func checkMissingUser(s *guard.Subject, _ guard.Settings) []guard.Finding {
 		Hint:    "create the user in the image, or write a number, which needs no entry",
 	}
 	if s.User.Named() {
-		f.Fixes = userFix(s, suggestedUID)
+		f.Fixes = unprivilegedFix(s)
 	}
 	return []guard.Finding{f}
 }

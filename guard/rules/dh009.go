@@ -17,7 +17,7 @@ func checkRootAtStart(s *guard.Subject, _ guard.Settings) []guard.Finding {
 		Message: "starts as root, then " + dropped(s.Drop),
 		Detail:  "until then it has root's rights; a shell by exec and the health check have them always",
 		Where:   s.User.Where,
-		Fixes:   userFix(s, suggestedUID),
+		Fixes:   unprivilegedFix(s),
 		Hint:    proof(s),
 	}}
 }

@@ -22,7 +22,7 @@ func checkAddedCapability(s *guard.Subject, _ guard.Settings) []guard.Finding {
 			Message:  "gets the capability " + short(name),
 			Where:    g.Where,
 		}
-		if use := capabilityUse(name); use != "" {
+		if use := capabilityUses[name]; use != "" {
 			f.Message += ": it can " + use
 		}
 		switch {
@@ -52,45 +52,25 @@ func capabilitySeverity(name string, user guard.User) guard.Severity {
 	return guard.Warning
 }
 
-// capabilityUse is what somebody can do with a capability.
-func capabilityUse(name string) string {
-	switch name {
-	case "ALL":
-		return "do everything that root of the host can, from mounting disks to loading modules"
-	case "SYS_ADMIN":
-		return "mount file systems and leave the container by several known ways"
-	case "SYS_PTRACE":
-		return "read and change other processes, those of the host where the pid namespace is shared"
-	case "SYS_MODULE":
-		return "load code into the host's kernel"
-	case "SYS_RAWIO":
-		return "reach the host's memory and I/O ports"
-	case "DAC_READ_SEARCH":
-		return "read files of the host by open_by_handle_at"
-	case "NET_ADMIN":
-		return "change routes, firewall and interfaces, and reach much kernel code"
-	case "BPF":
-		return "load programs into the kernel's verifier, where escapes have been found"
-	case "MAC_ADMIN", "MAC_OVERRIDE":
-		return "switch off AppArmor's or SELinux's rules"
-	case "NET_RAW":
-		return "forge packets and listen on the container's network"
-	case "NET_BIND_SERVICE":
-		return "listen on ports below 1024"
-	case "DAC_OVERRIDE":
-		return "read and write every file of the container"
-	case "SETUID":
-		return "become every user of the container, root included"
-	case "MKNOD":
-		return "make device nodes"
-	case "SYS_TIME":
-		return "set the host's clock"
-	case "SYS_BOOT":
-		return "restart the host"
-	case "SYSLOG":
-		return "read the kernel's log and addresses"
-	case "PERFMON":
-		return "watch what the kernel and other processes do"
-	}
-	return ""
+// capabilityUses is what somebody can do with a capability.
+var capabilityUses = map[string]string{
+	"ALL":              "do everything that root of the host can, from mounting disks to loading modules",
+	"SYS_ADMIN":        "mount file systems and leave the container by several known ways",
+	"SYS_PTRACE":       "read and change other processes, those of the host where the pid namespace is shared",
+	"SYS_MODULE":       "load code into the host's kernel",
+	"SYS_RAWIO":        "reach the host's memory and I/O ports",
+	"DAC_READ_SEARCH":  "read files of the host by open_by_handle_at",
+	"NET_ADMIN":        "change routes, firewall and interfaces, and reach much kernel code",
+	"BPF":              "load programs into the kernel's verifier, where escapes have been found",
+	"MAC_ADMIN":        "switch off AppArmor's or SELinux's rules",
+	"MAC_OVERRIDE":     "switch off AppArmor's or SELinux's rules",
+	"NET_RAW":          "forge packets and listen on the container's network",
+	"NET_BIND_SERVICE": "listen on ports below 1024",
+	"DAC_OVERRIDE":     "read and write every file of the container",
+	"SETUID":           "become every user of the container, root included",
+	"MKNOD":            "make device nodes",
+	"SYS_TIME":         "set the host's clock",
+	"SYS_BOOT":         "restart the host",
+	"SYSLOG":           "read the kernel's log and addresses",
+	"PERFMON":          "watch what the kernel and other processes do",
 }

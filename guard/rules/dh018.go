@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/deckhand-engine/deckhand/guard"
@@ -89,12 +90,7 @@ func runsAs(s *guard.Subject, owner string) bool {
 
 // is reports whether an owner is one of the names or the number.
 func is(owner string, id guard.ID, names ...string) bool {
-	for _, n := range names {
-		if n == owner {
-			return true
-		}
-	}
-	return id.Known() && id.String() == owner
+	return slices.Contains(names, owner) || id.Known() && id.String() == owner
 }
 
 func userPart(spec string) string {

@@ -52,8 +52,9 @@ func secretReader(kind guard.Kind, arg bool) string {
 			return "build arguments stay in the image's history, for everybody who can pull it"
 		}
 		return "it stays in the image's configuration, for everybody who can pull it and every process in it"
+	default:
+		return "whoever may read this file or inspect the container has it, and so does every process in it"
 	}
-	return "whoever may read this file or inspect the container has it, and so does every process in it"
 }
 
 func secretHint(kind guard.Kind) string {
@@ -66,6 +67,7 @@ func secretHint(kind guard.Kind) string {
 		return "secrets:, which mounts a file in /run/secrets"
 	case guard.KindQuadlet:
 		return "Secret= of a podman secret"
+	default:
+		return "LoadCredential= or a file that only the service may read"
 	}
-	return "LoadCredential= or a file that only the service may read"
 }

@@ -57,7 +57,7 @@ func portRisk(s *guard.Subject) (guard.Severity, string) {
 		return guard.Warning, "nodes allow that to root only, unless their runtime is set up otherwise"
 	case guard.KindQuadlet:
 		return guard.Warning, "podman allows that to root only"
-	case guard.KindCompose, guard.KindContainer:
+	default: // of docker and deckhand, or on the host
 		if hostNetwork(s) {
 			return guard.Warning, "the host's network allows that to root only"
 		}

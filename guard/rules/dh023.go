@@ -90,16 +90,22 @@ func startedByLine(line string) []string {
 // unwrapped is a command without the programs that start another in their place, and without assignments.
 func unwrapped(args []string) []string {
 	for len(args) > 0 {
-		switch name := path.Base(args[0]); {
-		case name == "exec" || name == "tini" || name == "tini-static" || name == "dumb-init" || name == "catatonit" ||
-			name == "nohup" || name == "env" || name == "nice" || name == "docker-init":
-		case strings.HasPrefix(name, "-") || isAssignment(args[0]):
-		default:
+		name := path.Base(args[0])
+		if !startsAnother(name) && !strings.HasPrefix(name, "-") && !isAssignment(args[0]) {
 			return args
 		}
 		args = args[1:]
 	}
 	return args
+}
+
+// startsAnother reports whether a program only starts the one that its arguments name.
+func startsAnother(name string) bool {
+	switch name {
+	case "exec", "tini", "tini-static", "dumb-init", "catatonit", "docker-init", "nohup", "env", "nice":
+		return true
+	}
+	return false
 }
 
 func isAssignment(word string) bool {

@@ -23,7 +23,7 @@ func checkUserUnknown(s *guard.Subject, _ guard.Settings) []guard.Finding {
 	why := cmp.Or(cut(u.Unknown, maxText), "nothing says which uid it has")
 	if u.UserPart() == "" {
 		f.Message = "no user is set here, so it may start as root: " + why
-		f.Fixes = userFix(s, suggestedUID)
+		f.Fixes = unprivilegedFix(s)
 	} else {
 		f.Message = "which uid " + origin(s) + " is cannot be told: " + why
 		if !strings.Contains(u.Raw+u.Spec, "$") {

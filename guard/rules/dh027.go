@@ -15,7 +15,7 @@ func checkWillNotStart(s *guard.Subject, _ guard.Settings) []guard.Finding {
 	if s.RunAsNonRoot == nil || u.Missing != "" {
 		return nil
 	}
-	f := guard.Finding{Where: s.RunAsNonRoot.Where, Fixes: userFix(s, suggestedUID)}
+	f := guard.Finding{Where: s.RunAsNonRoot.Where, Fixes: unprivilegedFix(s)}
 	switch {
 	case u.Named():
 		f.Message = "runAsNonRoot refuses to start it: " + origin(s) + " is a name, which the kubelet cannot verify"

@@ -65,24 +65,40 @@ func pathRisk(p string, write bool) (guard.Severity, string) {
 	return guard.Warning, use
 }
 
+// sensitivePaths are what lies in directories that decide about the host.
+func sensitivePaths() []struct{ dir, use string } {
+	return []struct{ dir, use string }{
+		{"/etc", "accounts, services and keys of the host"},
+		{"/var/lib/docker", "files of all containers, their secrets included"},
+		{"/var/lib/containers", "files of all containers, their secrets included"},
+		{"/var/lib/containerd", "files of all containers, their secrets included"},
+		{"/var/lib/rancher", "files of all containers, their secrets included"},
+		{"/var/lib/kubelet", "tokens and secrets of the cluster"},
+		{"/var/lib/etcd", "tokens and secrets of the cluster"},
+		{"/proc", "processes and settings of the host's kernel"},
+		{"/sys", "processes and settings of the host's kernel"},
+		{"/boot", "the kernel that the host starts next"},
+		{"/root", "keys and settings of people who log in"},
+	}
+}
+
 // sensitive says what lies in a path that decides about the host; empty: nothing known.
 func sensitive(p string) string {
-	switch {
-	case p == "/" || p == "/var" || p == "/var/lib":
+	for _, known := range sensitivePaths() {
+		if belowAny(p, known.dir) {
+			return known.use
+		}
+	}
+	switch p {
+	case "/", "/var", "/var/lib":
 		return "it holds everything that makes the host what it is"
-	case belowAny(p, "/etc"):
-		return "accounts, services and keys of the host"
-	case belowAny(p, "/var/lib/docker", "/var/lib/containers", "/var/lib/containerd", "/var/lib/rancher"):
-		return "files of all containers, their secrets included"
-	case belowAny(p, "/var/lib/kubelet", "/var/lib/etcd"):
-		return "tokens and secrets of the cluster"
-	case belowAny(p, "/proc", "/sys"):
-		return "processes and settings of the host's kernel"
-	case belowAny(p, "/boot"):
-		return "the kernel that the host starts next"
-	case p == "/dev" || p == "/dev/mem" || p == "/dev/kmem":
+	case "/dev", "/dev/mem", "/dev/kmem":
 		return "disks and memory of the host"
-	case belowAny(p, "/root") || p == "/home" || p == "~" || p == "$HOME" || p == "${HOME}" || path.Dir(p) == "/home":
+	case "/home", "~", "$HOME", "${HOME}":
+		return "keys and settings of people who log in"
+	}
+	switch {
+	case path.Dir(p) == "/home":
 		return "keys and settings of people who log in"
 	case hasCredentials(p):
 		return "keys that open other systems"

@@ -66,8 +66,9 @@ func setting(kind guard.Kind, user string) string {
 		return "runAsUser: " + short(user)
 	case guard.KindQuadlet, guard.KindUnit:
 		return "User=" + short(user)
+	default:
+		return "USER " + short(user)
 	}
-	return "USER " + short(user)
 }
 
 // origin says where the user is decided: "USER 0:0", "base image corp/base sets USER 0", "USER $U, which is 0".
@@ -87,13 +88,27 @@ func rootFinding(s *guard.Subject, why string) []guard.Finding {
 	f := guard.Finding{
 		Message: "starts as root: " + why,
 		Where:   s.User.Where,
-		Fixes:   userFix(s, suggestedUID),
+		Fixes:   unprivilegedFix(s),
 		Hint:    proof(s),
 	}
 	if drops(s) {
 		f.Detail = dropped(s.Drop) + ", but not on every way through it: what does not pass there stays root"
 	}
 	return []guard.Finding{f}
+}
+
+// unprivilegedFix makes the subject start as a user who is not root. The group is named as well where it can be:
+// a number without a passwd entry has root's.
+func unprivilegedFix(s *guard.Subject) []guard.Fix {
+	if writesGroup(s) {
+		return userFix(s, suggestedUID+":"+suggestedUID)
+	}
+	return userFix(s, suggestedUID)
+}
+
+// writesGroup reports whether the place for the user takes a group behind a colon.
+func writesGroup(s *guard.Subject) bool {
+	return s.Kind == guard.KindDockerfile || s.Kind == guard.KindCompose
 }
 
 // userFix writes another user where the document sets it, or would.
@@ -125,6 +140,7 @@ func proof(s *guard.Subject) string {
 		}
 	case guard.KindUnit:
 		return "try it: systemd-run --pty -p DynamicUser=yes with the command of ExecStart="
+	default:
 	}
 	if s.Image != "" {
 		return "try it: deckhand run -u " + suggestedUID + " " + short(s.Image)
