@@ -49,6 +49,7 @@ type User struct {
 
 	UID, GID  ID
 	Name      string // name in the passwd file, where there is one for UID
+	Alias     string // whose entry the number UID finds instead, where another one of the same uid stands before Name's
 	GroupSet  bool   // the group was named, by USER u:g, group: or the like
 	NoEntry   bool   // a number without a passwd entry, where the passwd file is known: gid 0 and HOME=/ follow
 	Inherited bool   // decided by a base image or the image of a service, not by this document

@@ -34,7 +34,7 @@ func checkNamedUser(s *guard.Subject, _ guard.Settings) []guard.Finding {
 }
 
 // numberFix writes the uid for the name. A number finds the same passwd entry, and with it group, groups and HOME,
-// as long as it is the entry's name that was written.
+// as long as no entry before it has the same uid.
 func numberFix(s *guard.Subject) []guard.Fix {
 	u := s.User
 	spec := u.UID.String()
@@ -43,7 +43,7 @@ func numberFix(s *guard.Subject) []guard.Fix {
 	}
 	fixes := userFix(s, spec)
 	for i := range fixes {
-		fixes[i].Safe = u.Name == u.UserPart() && !chosenByArg(s)
+		fixes[i].Safe = u.Name == u.UserPart() && u.Alias == "" && !chosenByArg(s)
 	}
 	return fixes
 }

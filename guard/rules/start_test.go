@@ -144,18 +144,18 @@ func TestFixes(t *testing.T) {
 		text      string
 		safe      bool
 	}{
-		"no user":                     {user: guard.User{}, slot: insert, text: "USER 9000:9000\n"},
-		"root":                        {user: named("root", 0, 0), slot: replace, text: "9000:9000"},
-		"missing":                     {user: guard.User{Spec: "app", Missing: "unable to find user app"}, slot: replace, text: "9000:9000"},
-		"a name":                      {user: app, slot: replace, text: "1000", safe: true},
-		"a name, inherited":           {user: inherited(app), slot: insert, text: "USER 1000\n", safe: true},
-		"a name with a group":         {user: named("app:audio", 1000, 29), slot: replace, text: "1000:audio", safe: true},
-		"a name by variable":          {user: raw(app, "$U"), slot: replace, text: "1000"},
-		"a uid by build argument":     {user: app, slot: replace, variables: []guard.Variable{{Name: "UID", Value: "1000", Arg: true}}, text: "1000"},
-		"a name that hides another's": {user: guard.User{Spec: "app", Name: "node", UID: guard.Exactly(1000), GID: guard.Exactly(1000)}, slot: replace, text: "1000"},
-		"group 0":                     {user: guard.User{Spec: "1000:0", UID: guard.Exactly(1000), GroupSet: true}, slot: replace, text: "1000:1000"},
-		"group 0 by no entry":         {user: guard.User{Spec: "9000", UID: guard.Exactly(9000), NoEntry: true}, slot: replace, text: "9000:9000"},
-		"user unknown":                {user: unknown("", "offline"), slot: insert, text: "USER 9000:9000\n"},
+		"no user":                 {user: guard.User{}, slot: insert, text: "USER 9000:9000\n"},
+		"root":                    {user: named("root", 0, 0), slot: replace, text: "9000:9000"},
+		"missing":                 {user: guard.User{Spec: "app", Missing: "unable to find user app"}, slot: replace, text: "9000:9000"},
+		"a name":                  {user: app, slot: replace, text: "1000", safe: true},
+		"a name, inherited":       {user: inherited(app), slot: insert, text: "USER 1000\n", safe: true},
+		"a name with a group":     {user: named("app:audio", 1000, 29), slot: replace, text: "1000:audio", safe: true},
+		"a name by variable":      {user: raw(app, "$U"), slot: replace, text: "1000"},
+		"a uid by build argument": {user: app, slot: replace, variables: []guard.Variable{{Name: "UID", Value: "1000", Arg: true}}, text: "1000"},
+		"a name behind another's": {user: guard.User{Spec: "app", Name: "app", Alias: "node", UID: guard.Exactly(1000), GID: guard.Exactly(1000)}, slot: replace, text: "1000"},
+		"group 0":                 {user: guard.User{Spec: "1000:0", UID: guard.Exactly(1000), GroupSet: true}, slot: replace, text: "1000:1000"},
+		"group 0 by no entry":     {user: guard.User{Spec: "9000", UID: guard.Exactly(9000), NoEntry: true}, slot: replace, text: "9000:9000"},
+		"user unknown":            {user: unknown("", "offline"), slot: insert, text: "USER 9000:9000\n"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -171,6 +171,7 @@ func TestChosen(t *testing.T) {
 				tt.db.Apply(c)
 			}
 			got := tt.db.Resolve("app")
+			got.Alias = "" // TestResolve's
 			want := guard.User{Spec: "app", Name: "app", UID: tt.uid, GID: tt.gid}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("Resolve (-want +got):\n%s", diff)

@@ -113,6 +113,12 @@ func (t *tables) byName(u *guard.User, name string) entry {
 		return e
 	}
 	u.Name = name
+	if e.id.known() {
+		var numeric guard.User
+		if t.byNumber(&numeric, int64(e.id.least)); numeric.Name != name {
+			u.Alias = numeric.Name
+		}
+	}
 	return e
 }
 
