@@ -14,15 +14,16 @@ func checkRootGroup(s *guard.Subject, _ guard.Settings) []guard.Finding {
 	if u.Missing != "" || startsRoot(u) || !u.GID.Root() || !u.GroupSet && !u.UID.NotRoot() {
 		return nil
 	}
+	message := "starts with gid 0, root's group: " + origin(s)
 	f := guard.Finding{Where: u.Where, Detail: "whatever root's group may read or write is open to it"}
 	switch {
 	case u.GroupSet:
-		f.Message = origin(s) + " starts with gid 0, root's group"
+		f.Message = message
 	case u.NoEntry:
 		f.Severity = guard.Info
-		f.Message = origin(s) + " starts with gid 0, root's group: " + short(u.UserPart()) + " has no passwd entry that gives it another"
+		f.Message = message + ", which has no passwd entry to give it another"
 	default:
-		f.Message = origin(s) + " starts with gid 0, root's group: its passwd entry says so"
+		f.Message = message + ", whose passwd entry says so"
 	}
 	f.Fixes = groupFix(s)
 	return []guard.Finding{f}

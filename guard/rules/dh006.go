@@ -24,7 +24,7 @@ func checkReservedUID(s *guard.Subject, settings guard.Settings) []guard.Finding
 		uid += " (" + short(u.Name) + ")"
 	}
 	return []guard.Finding{{
-		Message: fmt.Sprintf("%s is uid %s, below %d: reserved for the system", origin(s), uid, least),
+		Message: fmt.Sprintf("starts as uid %s, below %d and so reserved for the system: %s", uid, least, origin(s)),
 		Detail:  "without a user namespace it is the same uid as a service's account on the host, whose files and processes it may then touch",
 		Where:   u.Where,
 		Hint:    fmt.Sprintf("choose a uid from %d up, or set the least uid in deckhand.yaml", least),

@@ -22,8 +22,8 @@ func checkNamedUser(s *guard.Subject, _ guard.Settings) []guard.Finding {
 		return nil
 	}
 	f := guard.Finding{
-		Message: origin(s) + " is a name: Kubernetes does not start it where runAsNonRoot is set",
-		Detail:  "the kubelet does not read the image's passwd file, so it cannot tell that the name is not root's",
+		Message: "starts as a name, which Kubernetes cannot verify under runAsNonRoot: " + origin(s),
+		Detail:  "the kubelet does not read the image's passwd file, so it refuses every name there",
 		Where:   u.Where,
 		Hint:    "write the number in USER",
 	}

@@ -14,7 +14,7 @@ func checkMissingUser(s *guard.Subject, _ guard.Settings) []guard.Finding {
 		return nil
 	}
 	f := guard.Finding{
-		Message: origin(s) + " will not start: " + cut(s.User.Missing, maxText),
+		Message: "will not start: " + origin(s) + " (" + cut(s.User.Missing, maxText) + ")",
 		Detail:  "a name is looked up in the image's own passwd and group files, and nothing before that line makes it",
 		Where:   s.User.Where,
 		Hint:    "create the user in the image, or write a number, which needs no entry",

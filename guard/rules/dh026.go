@@ -25,7 +25,7 @@ func checkUserUnknown(s *guard.Subject, _ guard.Settings) []guard.Finding {
 		f.Message = "no user is set here, so it may start as root: " + why
 		f.Fixes = unprivilegedFix(s)
 	} else {
-		f.Message = "which uid " + origin(s) + " is cannot be told: " + why
+		f.Message = "cannot tell which uid it starts as: " + origin(s) + ", and " + why
 		if !strings.Contains(u.Raw+u.Spec, "$") {
 			f.Severity = guard.Info // whoever names a user seldom means root
 		}

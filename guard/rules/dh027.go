@@ -18,7 +18,7 @@ func checkWillNotStart(s *guard.Subject, _ guard.Settings) []guard.Finding {
 	f := guard.Finding{Where: s.RunAsNonRoot.Where, Fixes: unprivilegedFix(s)}
 	switch {
 	case u.Named():
-		f.Message = "runAsNonRoot refuses to start it: " + origin(s) + " is a name, which the kubelet cannot verify"
+		f.Message = "runAsNonRoot refuses to start it: " + origin(s) + ", a name, which the kubelet cannot verify"
 		f.Hint = "set runAsUser to its number"
 		if u.UID.Known() && !u.UID.Root() {
 			f.Fixes = userFix(s, u.UID.String())
@@ -26,7 +26,7 @@ func checkWillNotStart(s *guard.Subject, _ guard.Settings) []guard.Finding {
 	case u.Root() && u.UserPart() == "":
 		f.Message = "runAsNonRoot refuses to start it: it would be root, since " + nobody(s)
 	case u.Root():
-		f.Message = "runAsNonRoot refuses to start it: " + origin(s) + " is root"
+		f.Message = "runAsNonRoot refuses to start it: " + origin(s) + ", which is root"
 	default:
 		return nil
 	}

@@ -58,17 +58,29 @@ func dropped(d *guard.Drop) string {
 }
 
 // setting is how a kind of document writes a user.
-func setting(kind guard.Kind, user string) string {
+func setting(kind guard.Kind, spec string) string {
 	switch kind {
 	case guard.KindCompose:
-		return "user: " + short(user)
+		return "user: " + short(spec)
 	case guard.KindKubernetes:
-		return "runAsUser: " + short(user)
+		return apart(spec, "runAsUser: ", "runAsGroup: ")
 	case guard.KindQuadlet, guard.KindUnit:
-		return "User=" + short(user)
+		return apart(spec, "User=", "Group=")
 	default:
-		return "USER " + short(user)
+		return "USER " + short(spec)
 	}
+}
+
+// apart is user and group where they are settings of their own.
+func apart(spec, user, group string) string {
+	name, of, both := strings.Cut(spec, ":")
+	switch {
+	case !both:
+		return user + short(name)
+	case name == "":
+		return group + short(of)
+	}
+	return user + short(name) + ", " + group + short(of)
 }
 
 // origin says where the user is decided: "USER 0:0", "base image corp/base sets USER 0", "USER $U, which is 0".
