@@ -28,6 +28,9 @@ type RunOptions struct {
 	Kind  guard.Kind // of files named as arguments and of standard input; empty: found out
 	Stdin io.Reader  // for the argument "-"
 	Jobs  int        // documents at work at once; 0: as many as there are processors
+	// SkipUnknown leaves out files named as arguments that are nothing to check, or that the policy excludes, as a
+	// walk does: for callers who name whatever has changed.
+	SkipUnknown bool
 	// Done is told of each document that was handed out, in order; nil: nobody is.
 	Done func(path string)
 }
@@ -136,6 +139,8 @@ func (r *run) argument(ctx context.Context, arg string) error {
 	switch {
 	case err == nil && info.IsDir():
 		return r.directory(ctx, arg)
+	case err == nil && r.options.SkipUnknown && r.Policy != nil && r.Policy.Excluded(arg):
+		return nil
 	case err == nil:
 		return r.add(func(ctx context.Context) *guard.Document { return r.file(ctx, arg, true) })
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) || isPath(arg):
@@ -227,7 +232,7 @@ func (r *run) file(ctx context.Context, name string, named bool) *guard.Document
 		kind = KindOf(src)
 	}
 	switch {
-	case !named && kind == "" && (err == nil || errors.Is(err, errTooLarge) && !dockerfileName(name)):
+	case (!named || r.options.SkipUnknown) && kind == "" && (err == nil || errors.Is(err, errTooLarge) && !dockerfileName(name)):
 		return nil
 	case err != nil:
 		return &guard.Document{Path: name, Kind: kind, Err: err}
