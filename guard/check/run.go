@@ -139,8 +139,6 @@ func (r *run) argument(ctx context.Context, arg string) error {
 	switch {
 	case err == nil && info.IsDir():
 		return r.directory(ctx, arg)
-	case err == nil && r.options.SkipUnknown && r.Policy != nil && r.Policy.Excluded(arg):
-		return nil
 	case err == nil:
 		return r.add(func(ctx context.Context) *guard.Document { return r.file(ctx, arg, true) })
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) || isPath(arg):
@@ -222,22 +220,34 @@ func (r *run) directory(ctx context.Context, dir string) error {
 
 // file checks a file; one that a walk met, not the user named, may be nothing to check.
 func (r *run) file(ctx context.Context, name string, named bool) *guard.Document {
+	optional := !named || r.options.SkipUnknown
+	if named && optional && r.excluded(name) {
+		return nil
+	}
 	data, err := readText(name, named)
 	src := guard.Source{Path: name, File: name, Data: data}
-	kind := guard.Kind("")
+	var kind guard.Kind
 	if named {
 		kind = r.options.Kind
 	}
 	if kind == "" && err == nil {
 		kind = KindOf(src)
 	}
-	switch {
-	case (!named || r.options.SkipUnknown) && kind == "" && (err == nil || errors.Is(err, errTooLarge) && !dockerfileName(name)):
+	if optional && kind == "" && nothing(name, err) {
 		return nil
-	case err != nil:
+	}
+	if err != nil {
 		return &guard.Document{Path: name, Kind: kind, Err: err}
 	}
 	return r.Text(ctx, src, kind)
+}
+
+// excluded reports whether the policy leaves a file out.
+func (r *run) excluded(name string) bool { return r.Policy != nil && r.Policy.Excluded(name) }
+
+// nothing reports whether a file of no kind, read with that error, is nothing to check.
+func nothing(name string, err error) bool {
+	return err == nil || errors.Is(err, errTooLarge) && !dockerfileName(name)
 }
 
 // stdin checks what comes from standard input.

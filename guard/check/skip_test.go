@@ -17,7 +17,9 @@ func TestSkipUnknown(t *testing.T) {
 	dir := t.TempDir()
 	var args []string
 	for _, f := range []struct{ name, content string }{
-		{"Dockerfile", "FROM scratch\n"}, {"notes.yaml", "a: b\n"}, {"main.go", "package main\n"},
+		{"Dockerfile", "FROM scratch\n"},
+		{"notes.yaml", "a: b\n"},
+		{"main.go", "package main\n"},
 		{"vendored/Dockerfile", "FROM scratch\n"},
 	} {
 		name := filepath.Join(dir, f.name)
