@@ -169,6 +169,9 @@ func (f *File) addTrigger(in *Instruction, node *parser.Node) {
 	in.Trigger = t
 }
 
+// Line is the instruction's first line: that of Range, or one before it that holds nothing but an escape character.
+func (in *Instruction) Line() int { return in.firstLine }
+
 // Err says why a trigger cannot be run; BuildKit finds out when it is.
 func (in *Instruction) Err() error {
 	if in.invalid == nil {

@@ -1,6 +1,7 @@
 package dockerfile
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -31,7 +32,18 @@ type build struct {
 	predefined func(name string) (string, bool)
 	global     *Scope
 	lex        *shell.Lex // made when it is needed
+	longest    int        // bytes of the longest value
+	held       int        // bytes of all values that were ever set
 }
+
+// Bounds of what variables may grow to, for files that mean to be expanded without end.
+const (
+	maxExpansion = 16 << 20 // bytes
+	maxHeld      = 64 << 20 // bytes
+)
+
+// errTooLong says that a file is not worth following.
+var errTooLong = errors.New("variables grow beyond all measure")
 
 // variable is what ARG, ENV or a base image make of a name.
 type variable struct {
@@ -70,6 +82,8 @@ func (s *Scope) Stage(base *Scope) *Scope { return &Scope{build: s.build, parent
 func (s *Scope) Set(name, value string) { s.put(name, variable{value: value, set: true}) }
 
 func (s *Scope) put(name string, v variable) {
+	s.build.longest = max(s.build.longest, len(v.value))
+	s.build.held += len(v.value)
 	if s.values == nil {
 		s.values = map[string]variable{}
 	}
@@ -183,7 +197,6 @@ func (s *Scope) Expand(word string) (Expansion, error) {
 		return Expansion{Value: plain}, nil
 	}
 	lex := s.build.lexer()
-	lex.SkipProcessQuotes = false
 	return s.expand(lex, word)
 }
 
@@ -198,6 +211,9 @@ func (s *Scope) ExpandHeredoc(body string) (Expansion, error) {
 }
 
 func (s *Scope) expand(lex *shell.Lex, word string) (Expansion, error) {
+	if s.build.growth(word) > maxExpansion || s.build.held > maxHeld {
+		return Expansion{}, errTooLong
+	}
 	result, err := lex.ProcessWordWithMatches(word, getter{s})
 	e := Expansion{Value: result.Result}
 	for name := range result.Unmatched {
@@ -226,13 +242,45 @@ func (s *Scope) Words(word string) ([]string, error) {
 	if plain, ok := s.unquote(word); ok && plain == word {
 		return strings.Fields(word), nil
 	}
+	if s.build.growth(word) > maxExpansion {
+		return nil, errTooLong
+	}
 	lex := s.build.lexer()
-	lex.SkipProcessQuotes = false
 	words, err := lex.ProcessWords(word, getter{s})
 	if err != nil {
 		return nil, fmt.Errorf("expand variables: %w", err)
 	}
 	return words, nil
+}
+
+// growth is how many bytes a word can expand to: linear in the values, but for ${X//a/b}, which puts a part of the
+// word behind every byte of a value.
+func (b *build) growth(word string) int {
+	size := len(word) + strings.Count(word, "$")*b.longest
+	grown := size
+	for range replacements(word) {
+		if grown > maxExpansion {
+			break
+		}
+		grown *= size
+	}
+	return grown
+}
+
+// replacements counts the uses of ${X/a/b}.
+func replacements(word string) int {
+	count := 0
+	for {
+		_, after, found := strings.Cut(word, "${")
+		if !found {
+			return count
+		}
+		word = after
+		name := strings.IndexFunc(after, func(r rune) bool { return r < 0x80 && !isNameByte(byte(r)) })
+		if name >= 0 && after[name] == '/' {
+			count++
+		}
+	}
 }
 
 func (b *build) lexer() *shell.Lex {

@@ -133,6 +133,24 @@ func TestScopeError(t *testing.T) {
 	}
 }
 
+func TestGrowth(t *testing.T) {
+	for name, line := range map[string]string{"doubled": "ENV A=$A$A\n", "replaced": "ENV A=${A//x/xxxxxxxxxx}\n", "replaced by itself": "ENV A=${A//x/${A//x/$A}}\n", "many": "ENV A=$A$A B=$A C=$A\n"} {
+		t.Run(name, func(t *testing.T) {
+			f := parse(t, "FROM a\nENV A=xxxx\n"+strings.Repeat(line, 200))
+			global, err := f.Scope(dockerfile.Options{})
+			scope := global.Stage(nil)
+			for i := range f.Stages[0].Instructions {
+				if err == nil {
+					err = scope.Apply(&f.Stages[0].Instructions[i])
+				}
+			}
+			if err == nil || !strings.Contains(err.Error(), "grow") {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
 func TestWordsAndHeredocs(t *testing.T) {
 	f := parse(t, "FROM a\nENV P=\"80 443\" A=1\n")
 	scope := walk(t, f, dockerfile.Options{})

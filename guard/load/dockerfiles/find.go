@@ -1,0 +1,135 @@
+package dockerfiles
+
+import (
+	"context"
+	"path"
+	"strings"
+)
+
+// maxLooks is how many lookups of files a Dockerfile is worth: stages that copy from each other could ask for more
+// than anybody can answer.
+const maxLooks = 500
+
+// presence is what is known of a file of a stage.
+type presence int
+
+const (
+	absent  presence = iota // no instruction puts it there
+	present                 // its content is known
+	opaque                  // an instruction puts it there, or may, and its content is not known
+)
+
+// origin is what a placement may have made a path of.
+type origin struct {
+	source  string
+	certain bool // the instruction names the very file
+}
+
+func hasWildcard(name string) bool { return strings.ContainsAny(name, "*?[") }
+
+// originsOf are the names, at the source of the placement, that would be at the path now.
+func (p *placement) originsOf(target string) []origin {
+	if p.parents {
+		return p.originsWithParents(target)
+	}
+	below, isBelow := strings.CutPrefix(target, strings.TrimSuffix(p.dest, "/")+"/")
+	switch {
+	case target == p.dest && !p.into:
+		return []origin{{p.source, true}}
+	case !isBelow:
+		return nil
+	case p.kind == sourceHeredoc || p.kind == sourceURL:
+		if below == path.Base(p.source) {
+			return []origin{{p.source, true}}
+		}
+		return nil
+	case hasWildcard(p.source):
+		if match, err := path.Match(path.Base(p.source), below); err != nil || !match {
+			return nil
+		}
+		return []origin{{path.Join(path.Dir(p.source), below), false}}
+	}
+	found := []origin{{path.Join(p.source, below), false}}
+	if below == path.Base(p.source) {
+		found = append(found, origin{p.source, p.into})
+	}
+	return found
+}
+
+// originsWithParents is originsOf for --parents, which keeps the directories of the source.
+func (p *placement) originsWithParents(target string) []origin {
+	copied := path.Join(p.dest, p.source)
+	if target == copied {
+		return []origin{{p.source, true}}
+	}
+	if below, ok := strings.CutPrefix(target, strings.TrimSuffix(copied, "/")+"/"); ok {
+		return []origin{{path.Join(p.source, below), false}}
+	}
+	return nil
+}
+
+// lookup finds a file of a stage as it is at the stage's end, if COPY or ADD put it there.
+func (b *build) lookup(ctx context.Context, s *stage, target string) ([]byte, presence) {
+	for at := s; at != nil; at = at.parent {
+		for i := len(at.events) - 1; i >= 0; i-- {
+			p := at.events[i].put
+			if p == nil {
+				continue
+			}
+			if content, found := b.look(ctx, p, target); found != absent {
+				return content, found
+			}
+		}
+	}
+	return nil, absent
+}
+
+// look is lookup in one placement.
+func (b *build) look(ctx context.Context, p *placement, target string) ([]byte, presence) {
+	for _, o := range p.originsOf(target) {
+		if b.looks++; b.looks > maxLooks {
+			return nil, opaque
+		}
+		content, found := b.readOrigin(ctx, p, o.source)
+		switch {
+		case found != absent:
+			return content, found
+		case o.certain:
+			return nil, opaque
+		}
+	}
+	return nil, absent
+}
+
+// readOrigin reads a file where a placement takes it from.
+func (b *build) readOrigin(ctx context.Context, p *placement, source string) ([]byte, presence) {
+	switch p.kind {
+	case sourceHeredoc:
+		return p.body, present
+	case sourceContext:
+		if content, ok := b.files.read(source); ok {
+			return content, present
+		}
+		if kind := b.files.kindOf(source); kind == regularFile || kind == otherFile {
+			return nil, opaque // too large, or not to be read
+		}
+	case sourceStage:
+		other, err := b.follow(ctx, p.stage)
+		if err != nil {
+			return nil, opaque
+		}
+		return b.lookup(ctx, other, path.Join("/", source))
+	case sourceImage:
+		image, err := b.image(ctx, p.image)
+		if err != nil || !image.Local || image.Files == nil {
+			return nil, absent
+		}
+		name := path.Join("/", source)
+		files, err := image.Files.Read(ctx, name)
+		if content, ok := files[name]; ok && err == nil {
+			return content, present
+		}
+	case sourceURL:
+	}
+	return nil, absent
+}

@@ -1,0 +1,97 @@
+package dockerfiles
+
+import (
+	"context"
+	"errors"
+
+	"github.com/deckhand-engine/deckhand/dockerfile"
+	"github.com/deckhand-engine/deckhand/guard"
+	"github.com/deckhand-engine/deckhand/guard/users"
+)
+
+// errNotLookedUp is why nothing is known of an image when there is nobody to ask.
+var errNotLookedUp = errors.New("images are not looked up")
+
+// setUser is USER.
+func (b *build) setUser(s *stage, from *site, in *dockerfile.Instruction) error {
+	word := in.Args[0]
+	e, err := s.scope.Expand(word)
+	if err != nil {
+		return err
+	}
+	s.user = setting{
+		set: true, spec: e.Value, where: b.place(from, from.file.ArgRange(in, 0)), stage: s.def.Index, from: from.from,
+	}
+	if word != e.Value {
+		s.user.raw = word
+	}
+	if from.at == nil {
+		s.user.by = in
+	}
+	if why := b.gap(s, e); why != "" {
+		s.user.why, s.user.spec, s.user.raw = why, word, word
+	}
+	return nil
+}
+
+// gap says why a variable that has no value here may have one when the image is built; empty: none may.
+func (b *build) gap(s *stage, e dockerfile.Expansion) string {
+	for _, name := range e.Empty {
+		switch {
+		case s.scope.Declared(name) || b.global.Declared(name):
+			return "build argument " + name + " has no value"
+		case s.base.why != "" && !isParameter(name):
+			return s.base.why + ", and may set " + name
+		}
+	}
+	return ""
+}
+
+// isParameter reports whether the name is one of a shell's own parameters, such as 1 and @, which nothing sets.
+func isParameter(name string) bool {
+	c := name[0]
+	return c != '_' && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c < 0x80
+}
+
+// user is the user that the image starts as.
+func (b *build) user(ctx context.Context, s *stage) guard.User {
+	set := s.user
+	root := s.chain()[0]
+	switch {
+	case set.why != "":
+		return guard.User{
+			Spec: set.spec, Raw: set.raw, Where: set.where, From: set.from, Inherited: set.from != "",
+			UID: guard.AnyID(), GID: guard.AnyID(), Unknown: set.why,
+		}
+	case !set.set && s.base.why != "":
+		return guard.User{
+			Where: b.at(root.def.From.Range), From: s.base.title(), Inherited: true,
+			UID: guard.AnyID(), GID: guard.AnyID(), Unknown: s.base.why,
+		}
+	}
+	u := b.users(ctx, s).Resolve(set.spec)
+	u.Raw, u.Where, u.From, u.Inherited = set.raw, set.where, set.from, set.from != ""
+	if !set.set {
+		u.Where = b.at(root.def.From.Range)
+	}
+	return u
+}
+
+// users is the user database of a stage at its end. It is not to be changed.
+func (b *build) users(ctx context.Context, s *stage) *users.DB {
+	if s.db != nil {
+		return s.db
+	}
+	s.db = s.base.users(ctx)
+	for _, part := range s.chain() {
+		for _, e := range part.events {
+			for _, c := range e.changes {
+				s.db.Apply(c)
+			}
+			if e.put != nil {
+				b.putUsers(ctx, s.db, e.put)
+			}
+		}
+	}
+	return s.db
+}
