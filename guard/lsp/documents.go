@@ -20,6 +20,9 @@ import (
 // settle is how long a text must stay as it is before it is checked.
 const settle = 150 * time.Millisecond
 
+// maxTextBytes is what is checked; larger texts are none that people write.
+const maxTextBytes = 16 << 20
+
 // inspection is the check of one version of a text that is open in the editor.
 type inspection struct {
 	uri     string
@@ -187,6 +190,10 @@ func (i *inspection) run(ctx context.Context, c Checker, before <-chan struct{},
 		<-before
 	}
 	if ctx.Err() != nil {
+		return
+	}
+	if len(i.source.Data) > maxTextBytes {
+		i.result = &guard.Document{Path: i.source.Path}
 		return
 	}
 	if doc := c.Text(ctx, i.source, i.kind); ctx.Err() == nil {

@@ -2,6 +2,7 @@ package lsp_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -165,6 +166,17 @@ func TestLostText(t *testing.T) {
 	}
 }
 
+// TestCancelled cancels a request that waits for a check.
+func TestCancelled(t *testing.T) {
+	w := initialized(t)
+	w.send(t, `{"jsonrpc":"2.0","method":"textDocument/didOpen","params":{"textDocument":{"uri":"file:///Dockerfile","languageId":"dockerfile","version":1,"text":"wait\n"}}}`)
+	w.send(t, `{"jsonrpc":"2.0","id":"h","method":"textDocument/hover","params":{"textDocument":{"uri":"file:///Dockerfile"},"position":{"line":0,"character":0}}}`)
+	w.send(t, `{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":"h"}}`)
+	if got := w.receive(t); !strings.Contains(got, `"id":"h"`) || !strings.Contains(got, `"code":-32800`) {
+		t.Errorf("hover is answered by %s", got)
+	}
+}
+
 func TestBeforeInitialize(t *testing.T) {
 	w := dial(t)
 	w.send(t, `{"jsonrpc":"2.0","method":"textDocument/didOpen","params":{"textDocument":{"uri":"file:///Dockerfile","version":1,"text":"USER root\n"}}}`)
@@ -278,4 +290,34 @@ func TestHugeDocument(t *testing.T) {
 	if got := w.receive(t); !strings.Contains(got, `"version":2,"diagnostics":[]`) {
 		t.Errorf("the diagnostics are %s", got)
 	}
+}
+
+// FuzzServe sends anything, in messages and outside of them. The server ends with its input, and answers nothing but
+// messages.
+func FuzzServe(f *testing.F) {
+	const open = `{"jsonrpc":"2.0","method":"textDocument/didOpen","params":{"textDocument":{"uri":"file:///Dockerfile","languageId":"dockerfile","version":1,"text":"USER root"}}}`
+	f.Add([]byte(`{"jsonrpc":"2.0","id":1,"method":"textDocument/hover","params":{"textDocument":{"uri":"file:///Dockerfile"},"position":{"line":0,"character":6}}}`), true)
+	f.Add([]byte(`{"jsonrpc":"2.0","id":1,"method":"textDocument/codeAction","params":{"textDocument":{"uri":"file:///Dockerfile"},"range":{"start":{"line":0,"character":6},"end":{"line":1,"character":0}}}}`), true)
+	f.Add([]byte(`{"jsonrpc":"2.0","method":"textDocument/didChange","params":{"textDocument":{"uri":"file:///Dockerfile"},"contentChanges":[{"text":"x"}]}}`), true)
+	f.Add([]byte("Content-Length: 2\r\n\r\n[]"), false)
+	f.Fuzz(func(t *testing.T, data []byte, framed bool) {
+		var in bytes.Buffer
+		for _, body := range []string{initialize, open} {
+			fmt.Fprintf(&in, "Content-Length: %d\r\n\r\n%s", len(body), body)
+		}
+		if framed {
+			fmt.Fprintf(&in, "Content-Length: %d\r\n\r\n", len(data))
+		}
+		in.Write(data)
+		var out bytes.Buffer
+		_ = lsp.Serve(t.Context(), io.NopCloser(&in), nopWriteCloser{&out}, options(newChecker())) // any end is right
+		for r := (&wire{r: bufio.NewReader(&out)}); ; {
+			if _, err := r.r.Peek(1); err != nil {
+				break
+			}
+			if body := r.receive(t); !json.Valid([]byte(body)) {
+				t.Errorf("an answer is %q", body)
+			}
+		}
+	})
 }
