@@ -276,7 +276,7 @@ func replacements(word string) int {
 			return count
 		}
 		word = after
-		name := strings.IndexFunc(after, func(r rune) bool { return r < 0x80 && !isNameByte(byte(r)) })
+		name := slices.IndexFunc([]byte(after), func(c byte) bool { return !isNameByte(c) })
 		if name >= 0 && after[name] == '/' {
 			count++
 		}

@@ -154,39 +154,54 @@ func cleanSource(source string) string {
 
 // copyStep is what the instruction does to owners and modes.
 func (b *build) copyStep(s *stage, in *dockerfile.Instruction, words []string, puts []*placement) (guard.Step, error) {
-	var step guard.Step
-	for _, p := range puts {
-		if dir := path.Base(path.Dir("/" + p.source)); (dir == "bin" || dir == "sbin") && p.kind != sourceContext {
-			step.Installs = append(step.Installs, path.Base(p.source))
-		}
-	}
-	chown, _ := in.Flag("chown")
-	owner, err := s.scope.Expand(chown)
+	step := guard.Step{Installs: programs(puts)}
+	owner, err := s.flag(in, "chown")
 	if err != nil {
 		return step, err
 	}
-	chmod, _ := in.Flag("chmod")
-	mode, err := s.scope.Expand(chmod)
+	mode, err := s.flag(in, "chmod")
 	if err != nil {
 		return step, err
 	}
-	setuid, open := readMode(mode.Value)
-	gives := givesAway(owner.Value)
+	setuid, open := readMode(mode)
+	gives := givesAway(owner)
 	if !setuid && !open && !gives {
 		return step, nil
 	}
-	for _, target := range b.targets(puts, words[len(words)-1]) {
-		if setuid {
-			step.Setuid = append(step.Setuid, target)
-		}
-		if open {
-			step.Opens = append(step.Opens, target)
-		}
+	targets := b.targets(puts, words[len(words)-1])
+	if setuid {
+		step.Setuid = targets
+	}
+	if open {
+		step.Opens = targets
+	}
+	for _, target := range targets {
 		if gives {
-			step.Gives = append(step.Gives, guard.Ownership{Path: target, Owner: owner.Value, Recursive: true, Copy: true})
+			step.Gives = append(step.Gives, guard.Ownership{Path: target, Owner: owner, Recursive: true, Copy: true})
 		}
 	}
 	return step, nil
+}
+
+// programs are those that come from another image, another stage or the network.
+func programs(puts []*placement) []string {
+	var names []string
+	for _, p := range puts {
+		if dir := path.Base(path.Dir("/" + p.source)); (dir == "bin" || dir == "sbin") && p.kind != sourceContext {
+			names = append(names, path.Base(p.source))
+		}
+	}
+	return names
+}
+
+// flag is a flag's value with its variables expanded.
+func (s *stage) flag(in *dockerfile.Instruction, name string) (string, error) {
+	value, given := in.Flag(name)
+	if !given {
+		return "", nil
+	}
+	e, err := s.scope.Expand(value)
+	return e.Value, err
 }
 
 // targets are the paths that the sources become: of files their own, of directories the destination.
@@ -249,9 +264,15 @@ func readMode(mode string) (setuid, open bool) {
 			continue
 		}
 		who, what := clause[:at], clause[at+1:]
-		all := who == "" || strings.Contains(who, "a")
-		setuid = setuid || strings.Contains(what, "s") && (all || strings.ContainsAny(who, "ug"))
-		open = open || strings.Contains(what, "w") && (all || strings.Contains(who, "o")) && !strings.Contains(what, "t")
+		if who == "" || strings.Contains(who, "a") {
+			who = "ugo"
+		}
+		if strings.Contains(what, "s") && strings.ContainsAny(who, "ug") {
+			setuid = true
+		}
+		if strings.Contains(what, "w") && !strings.Contains(what, "t") && strings.Contains(who, "o") {
+			open = true
+		}
 	}
 	return setuid, open
 }

@@ -3,6 +3,7 @@ package dockerfiles
 import (
 	"context"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -71,12 +72,11 @@ func (p *placement) originsWithParents(target string) []origin {
 // lookup finds a file of a stage as it is at the stage's end, if COPY or ADD put it there.
 func (b *build) lookup(ctx context.Context, s *stage, target string) ([]byte, presence) {
 	for at := s; at != nil; at = at.parent {
-		for i := len(at.events) - 1; i >= 0; i-- {
-			p := at.events[i].put
-			if p == nil {
+		for _, e := range slices.Backward(at.events) {
+			if e.put == nil {
 				continue
 			}
-			if content, found := b.look(ctx, p, target); found != absent {
+			if content, found := b.look(ctx, e.put, target); found != absent {
 				return content, found
 			}
 		}
@@ -107,12 +107,7 @@ func (b *build) readOrigin(ctx context.Context, p *placement, source string) ([]
 	case sourceHeredoc:
 		return p.body, present
 	case sourceContext:
-		if content, ok := b.files.read(source); ok {
-			return content, present
-		}
-		if kind := b.files.kindOf(source); kind == regularFile || kind == otherFile {
-			return nil, opaque // too large, or not to be read
-		}
+		return b.readContext(source)
 	case sourceStage:
 		other, err := b.follow(ctx, p.stage)
 		if err != nil {
@@ -120,16 +115,31 @@ func (b *build) readOrigin(ctx context.Context, p *placement, source string) ([]
 		}
 		return b.lookup(ctx, other, path.Join("/", source))
 	case sourceImage:
-		image, err := b.image(ctx, p.image)
-		if err != nil || !image.Local || image.Files == nil {
-			return nil, absent
-		}
-		name := path.Join("/", source)
-		files, err := image.Files.Read(ctx, name)
-		if content, ok := files[name]; ok && err == nil {
-			return content, present
-		}
+		return b.readImage(ctx, p.image, path.Join("/", source))
 	case sourceURL:
+	}
+	return nil, absent
+}
+
+func (b *build) readContext(name string) ([]byte, presence) {
+	if content, ok := b.files.read(name); ok {
+		return content, present
+	}
+	if kind := b.files.kindOf(name); kind == regularFile || kind == otherFile {
+		return nil, opaque // too large, or not to be read
+	}
+	return nil, absent
+}
+
+// readImage reads a file of an image, where that costs no transfer.
+func (b *build) readImage(ctx context.Context, image, name string) ([]byte, presence) {
+	img, err := b.image(ctx, image)
+	if err != nil || !img.Local || img.Files == nil {
+		return nil, absent
+	}
+	files, err := img.Files.Read(ctx, name)
+	if content, ok := files[name]; ok && err == nil {
+		return content, present
 	}
 	return nil, absent
 }

@@ -25,46 +25,50 @@ func (b *build) expose(s *stage, from *site, in *dockerfile.Instruction) error {
 			return err
 		}
 		for _, word := range words {
-			first, last, protocol, err := parsePorts(word)
+			ports, err := parsePorts(word)
 			if err != nil && strings.Contains(arg, "$") {
 				continue // it depends on what is not known here
 			}
 			if err != nil {
 				return err
 			}
-			where := b.place(from, from.file.ArgRange(in, i))
-			s.addPorts(first, last, guard.Port{Protocol: protocol, Where: where})
+			s.addPorts(ports, b.place(from, from.file.ArgRange(in, i)))
 		}
 	}
 	return nil
 }
 
-func (s *stage) addPorts(first, last int, port guard.Port) {
-	for n := first; n <= last && len(s.ports) < maxPorts; n++ {
-		port.Number = n
-		if !slices.ContainsFunc(s.ports, func(p guard.Port) bool { return p.Number == n && p.Protocol == port.Protocol }) {
-			s.ports = append(s.ports, port)
+func (s *stage) addPorts(r portRange, where guard.Location) {
+	for n := r.first; n <= r.last && len(s.ports) < maxPorts; n++ {
+		if !slices.ContainsFunc(s.ports, func(p guard.Port) bool { return p.Number == n && p.Protocol == r.protocol }) {
+			s.ports = append(s.ports, guard.Port{Number: n, Protocol: r.protocol, Where: where})
 		}
 	}
 }
 
+// portRange is what one word of EXPOSE names.
+type portRange struct {
+	first, last int
+	protocol    string // "tcp", "udp", "sctp"
+}
+
 // parsePorts reads "80", "8000-8010/udp" and, because docker does, "127.0.0.1:80:8080".
-func parsePorts(spec string) (first, last int, protocol string, err error) {
+func parsePorts(spec string) (portRange, error) {
 	ports, protocol, _ := strings.Cut(spec[strings.LastIndexByte(spec, ':')+1:], "/")
-	protocol = cmp.Or(strings.ToLower(protocol), "tcp")
-	if protocol != "tcp" && protocol != "udp" && protocol != "sctp" {
-		return 0, 0, "", fmt.Errorf("invalid port: %q: invalid proto: %s", spec, protocol)
+	r := portRange{protocol: cmp.Or(strings.ToLower(protocol), "tcp")}
+	if r.protocol != "tcp" && r.protocol != "udp" && r.protocol != "sctp" {
+		return r, fmt.Errorf("invalid port: %q: invalid proto: %s", spec, protocol)
 	}
 	low, high, isRange := strings.Cut(ports, "-")
 	if !isRange {
 		high = low
 	}
-	first, err = strconv.Atoi(low)
-	if err == nil {
-		last, err = strconv.Atoi(high)
+	var err error
+	if r.first, err = strconv.Atoi(low); err == nil {
+		r.last, err = strconv.Atoi(high)
 	}
-	if err != nil || first < 0 || last < first || last > maxPort {
-		return 0, 0, "", fmt.Errorf("invalid containerPort: %s", ports)
+	if err != nil || r.first < 0 || r.last < r.first || r.last > maxPort {
+		return r, fmt.Errorf("invalid containerPort: %s", ports)
 	}
-	return first, last, protocol, nil
+	return r, nil
 }

@@ -101,7 +101,8 @@ func (b *build) begin(ctx context.Context, def *dockerfile.Stage) (*stage, error
 	}
 	s := &stage{def: def}
 	if len(name.Empty) == 0 {
-		if i := b.stageNamed(name.Value, def.Index); i >= 0 {
+		// BuildKit wants the name in lower case here; other letters are never an image's either.
+		if i := b.stageNamed(strings.ToLower(name.Value), def.Index); i >= 0 {
 			return s, b.beginOnStage(ctx, s, i)
 		}
 	}
@@ -173,8 +174,7 @@ func fault(in *dockerfile.Instruction, err error) error {
 
 // cause is the error of a line without the line.
 func cause(err error) error {
-	var syntax *dockerfile.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*dockerfile.SyntaxError](err); ok {
 		return errors.New(syntax.Text)
 	}
 	return err
