@@ -22,15 +22,17 @@ const (
 func (w workload) podGrants() []guard.Grant {
 	spec, node := &w.template.Spec, w.node.Get("spec")
 	var found []guard.Grant
-	add := func(ok bool, kind guard.GrantKind, value string, at yamltree.Node) {
-		if ok {
-			found = append(found, guard.Grant{Kind: kind, Value: value, Where: at.Value()})
+	for _, n := range []struct {
+		shared       bool
+		value, field string
+	}{
+		{spec.HostPID, "pid", "hostPID"}, {spec.HostNetwork, "network", "hostNetwork"}, {spec.HostIPC, "ipc", "hostIPC"},
+		{isTrue(spec.HostUsers), "user", "hostUsers"},
+	} {
+		if n.shared {
+			found = append(found, guard.Grant{Kind: guard.GrantNamespace, Value: n.value, Where: node.Get(n.field).Value()})
 		}
 	}
-	add(spec.HostPID, guard.GrantNamespace, "pid", node.Get("hostPID"))
-	add(spec.HostNetwork, guard.GrantNamespace, "network", node.Get("hostNetwork"))
-	add(spec.HostIPC, guard.GrantNamespace, "ipc", node.Get("hostIPC"))
-	add(isTrue(spec.HostUsers), guard.GrantNamespace, "user", node.Get("hostUsers"))
 	for i, s := range w.security().Sysctls {
 		at := node.Get("securityContext", "sysctls", i)
 		found = append(found, guard.Grant{Kind: guard.GrantSysctl, Value: s.Name + "=" + s.Value, Where: place(at.Get("name"), at)})

@@ -193,8 +193,7 @@ func typeError(n yamltree.Node, err error) error {
 		what = culprit.Key()
 	}
 	text := fmt.Sprintf("%s: %v", what, err)
-	var mismatch *json.UnmarshalTypeError
-	if errors.As(err, &mismatch) {
+	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		text = fmt.Sprintf("%s must be %s, not %s", what, inWords(mismatch.Type), describe(culprit, mismatch))
 	}
 	return &guard.SyntaxError{Line: max(culprit.Line(), 1), Text: text}

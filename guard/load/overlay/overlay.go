@@ -55,7 +55,7 @@ func (i Image) Replaced(ctx context.Context, spec string) guard.User {
 }
 
 // Start is what starts where the manifest replaces the image's entrypoint and command (nil: it does not), and
-// whether that gives up root by itself. Where is where the manifest says so.
+// whether that gives up root by itself. Where is left to the caller.
 func (i Image) Start(ctx context.Context, u guard.User, entrypoint, command []string) (guard.Command, *guard.Drop) {
 	img := i.Found
 	argv := slices.Concat(entrypoint, command)

@@ -127,9 +127,8 @@ func (n Node) field(name string) Node {
 	if v == nil || v.Kind != yaml.MappingNode {
 		return Node{}
 	}
-	pairs := n.doc.pairs(v)
-	for i := len(pairs) - 1; i >= 0; i-- {
-		if p := pairs[i]; p.key.Value == name {
+	for _, p := range n.doc.pairs(v) { // each key is there once
+		if p.key.Value == name {
 			return Node{n.doc, p.key, p.value, n.Apart() || p.apart}
 		}
 	}

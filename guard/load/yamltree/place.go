@@ -150,10 +150,10 @@ func (d *document) mark(n *yaml.Node) int {
 // skipSpace is the offset of what follows space, line breaks and comments.
 func (d *document) skipSpace(at int) int {
 	for at < len(d.source) {
-		switch c := d.source[at]; {
-		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
+		switch d.source[at] {
+		case ' ', '\t', '\r', '\n':
 			at++
-		case c == '#':
+		case '#':
 			at += len(firstLine(d.source[at:]))
 		default:
 			return at
@@ -168,15 +168,11 @@ func (d *document) end(n *yaml.Node) int {
 	switch n.Kind {
 	case yaml.AliasNode:
 		return min(start+1+len(n.Value), len(d.source))
-	case yaml.MappingNode, yaml.SequenceNode:
-		return d.collectionEnd(n, start)
 	case yaml.ScalarNode:
 		return d.scalarEnd(n, start)
+	default:
+		return d.collectionEnd(n, start)
 	}
-	if len(n.Content) > 0 {
-		return d.end(n.Content[0])
-	}
-	return start
 }
 
 func (d *document) collectionEnd(n *yaml.Node, start int) int {
@@ -263,7 +259,7 @@ func plainLength(text []byte, value string) int {
 		return len(value)
 	}
 	at, end := 0, 0
-	for _, word := range strings.Fields(value) {
+	for word := range strings.FieldsSeq(value) {
 		at += len(text[at:]) - len(bytes.TrimLeft(text[at:], " \t\r\n"))
 		if !bytes.HasPrefix(text[at:], []byte(word)) {
 			break

@@ -120,8 +120,7 @@ func split(source []byte) []part {
 		if end == at {
 			end = len(source)
 		}
-		line := source[at:end]
-		switch {
+		switch line := source[at:end]; {
 		case marker(line):
 			if at > next.start && (content || !directives) {
 				next.end = at
@@ -134,14 +133,17 @@ func split(source []byte) []part {
 			if bytes.HasPrefix(line, []byte("%YAML ")) {
 				next.version = at
 			}
-		case line[0] != '#' && len(bytes.TrimSpace(line)) > 0:
-			content = true
+		default:
+			content = content || !blank(line)
 		}
 		at = end
 	}
 	next.end = len(source)
 	return append(parts, next)
 }
+
+// blank reports whether a line is empty, or a comment from its first column on.
+func blank(line []byte) bool { return line[0] == '#' || len(bytes.TrimSpace(line)) == 0 }
 
 // marker reports whether a line begins a document.
 func marker(line []byte) bool {
@@ -210,7 +212,7 @@ func breaks(source []byte) []int {
 		first = len("\ufeff")
 	}
 	lines := []int{first}
-	for i := 0; i < len(source); i++ {
+	for i := range source {
 		switch c := source[i]; {
 		case c == '\n', c == '\r' && (i+1 == len(source) || source[i+1] != '\n'):
 			lines = append(lines, i+1)
