@@ -144,23 +144,11 @@ func (c *comment) read(text string, all []rules.Rule, s style) {
 	}
 	rest, ok := strings.CutPrefix(rest, "=")
 	names, reason := cutRules(rest)
-	if !ok || len(names) == 0 {
-		c.fail("this ignore names no rule", "write "+word+"=RULE and the reason, as in # "+word+"=DH001 it drops root itself")
-		return
-	}
-	for _, name := range names {
-		id := ruleID(all, name)
-		if id == "" {
-			c.fail("this ignore names "+name+", which is no rule", suggestRule(all, name))
-			return
-		}
-		if !slices.Contains(c.rules, id) {
-			c.rules = append(c.rules, id)
-		}
-	}
-	c.used = make([]bool, len(c.rules))
 	c.reason = reason
 	switch {
+	case !ok || len(names) == 0:
+		c.fail("this ignore names no rule", "write "+word+"=RULE and the reason, as in # "+word+"=DH001 it drops root itself")
+	case !c.name(names, all): // says so itself
 	case !strings.ContainsFunc(reason, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }):
 		c.fail("this ignore gives no reason, so it does not hold", "write why: # "+word+"="+strings.Join(names, ",")+" REASON")
 	case c.whole && c.at.Line > firstLines:
@@ -168,6 +156,22 @@ func (c *comment) read(text string, all []rules.Rule, s style) {
 	case !c.whole && !c.alone && !s.trailing:
 		c.fail(s.name+" has no comments behind something else on a line, so this ignore does not hold", "move it to a line of its own, directly above")
 	}
+}
+
+// name finds the rules, and reports whether all of them exist.
+func (c *comment) name(names []string, all []rules.Rule) bool {
+	for _, name := range names {
+		id := ruleID(all, name)
+		if id == "" {
+			c.fail("this ignore names "+name+", which is no rule", suggestRule(all, name))
+			return false
+		}
+		if !slices.Contains(c.rules, id) {
+			c.rules = append(c.rules, id)
+		}
+	}
+	c.used = make([]bool, len(c.rules))
+	return true
 }
 
 func (c *comment) fail(problem, hint string) { c.problem, c.hint = problem, hint }

@@ -173,7 +173,8 @@ func TestComments(t *testing.T) {
 			[]string{"DH003:3"},
 		},
 		"in a string": {
-			dockerfile, "FROM a\nRUN echo deckhand:ignore=DH003 x\n", []string{"DH003:2"},
+			dockerfile, "FROM a\nRUN echo deckhand:ignore=DH003 x\n",
+			[]string{"DH003:2"},
 			[]string{"DH003:2"},
 		},
 		"YAML, behind": {
@@ -266,11 +267,13 @@ func TestJudge(t *testing.T) {
 		},
 		"remarks are off": {"rules: {DH030: off}", "f", nil, []string{}},
 		"by path": {
-			"ignore: [{paths: [old], rules: [DH001], reason: theirs}]", "old/f", []string{"DH001:1", "DH003:3"},
+			"ignore: [{paths: [old], rules: [DH001], reason: theirs}]", "old/f",
+			[]string{"DH001:1", "DH003:3"},
 			[]string{"DH001:1 ignored by policy: theirs", "DH003:3 ignored by comment: it drops"},
 		},
 		"by another path": {
-			"ignore: [{paths: [old], rules: [DH001], reason: theirs}]", "new/old/f", []string{"DH001:1", "DH003:3"},
+			"ignore: [{paths: [old], rules: [DH001], reason: theirs}]", "new/old/f",
+			[]string{"DH001:1", "DH003:3"},
 			[]string{"DH001:1", "DH003:3 ignored by comment: it drops"},
 		},
 		"by subject": {
@@ -282,23 +285,28 @@ func TestJudge(t *testing.T) {
 			"ignore: [{rules: [DH030], reason: later}]", "f", nil, []string{"DH030:2 ignored by policy: later"},
 		},
 		"on the last day": {
-			"ignore: [{rules: [DH001], reason: x, until: 2027-01-31}]", "f", []string{"DH001:1", "DH003:3"},
+			"ignore: [{rules: [DH001], reason: x, until: 2027-01-31}]", "f",
+			[]string{"DH001:1", "DH003:3"},
 			[]string{"DH001:1 ignored by policy: x", "DH003:3 ignored by comment: it drops"},
 		},
 		"after it": {
-			"ignore: [{rules: [DH001], reason: x, until: 2027-01-30}]", "f", []string{"DH001:1", "DH003:3"},
+			"ignore: [{rules: [DH001], reason: x, until: 2027-01-30}]", "f",
+			[]string{"DH001:1", "DH003:3"},
 			[]string{"DH001:1", "DH003:3 ignored by comment: it drops"},
 		},
 		"Pod Security baseline": {
-			"pod-security: baseline", "f", []string{"DH024:1", "DH025:1", "DH003:3"},
+			"pod-security: baseline", "f",
+			[]string{"DH024:1", "DH025:1", "DH003:3"},
 			[]string{"DH024:1", "DH003:3 ignored by comment: it drops"},
 		},
 		"Pod Security privileged": {
-			"pod-security: privileged", "f", []string{"DH024:1", "DH025:1", "DH003:3"},
+			"pod-security: privileged", "f",
+			[]string{"DH024:1", "DH025:1", "DH003:3"},
 			[]string{"DH003:3 ignored by comment: it drops"},
 		},
 		"Pod Security restricted": {
-			"pod-security: restricted", "f", []string{"DH024:1", "DH025:1", "DH003:3"},
+			"pod-security: restricted", "f",
+			[]string{"DH024:1", "DH025:1", "DH003:3"},
 			[]string{"DH024:1", "DH025:1", "DH003:3 ignored by comment: it drops"},
 		},
 	}

@@ -17,9 +17,13 @@ import (
 // testRules stand for the real ones, so that these tests are about the policy alone.
 func testRules() []rules.Rule {
 	return []rules.Rule{
-		{ID: "DH001", Name: "no-user"}, {ID: "DH003", Name: "root-name"}, {ID: "DH017", Name: "unconfined"},
-		{ID: "DH018", Name: "writable-code"}, {ID: "DH020", Name: "package-manager"},
-		{ID: "DH024", Name: "pod-security-baseline"}, {ID: "DH025", Name: "pod-security-restricted"},
+		{ID: "DH001", Name: "no-user"},
+		{ID: "DH003", Name: "root-name"},
+		{ID: "DH017", Name: "unconfined"},
+		{ID: "DH018", Name: "writable-code"},
+		{ID: "DH020", Name: "package-manager"},
+		{ID: "DH024", Name: "pod-security-baseline"},
+		{ID: "DH025", Name: "pod-security-restricted"},
 		{ID: "DH030", Name: "ignore-unused"},
 	}
 }

@@ -190,8 +190,9 @@ func (p *Policy) Fails(errors, warnings, infos int) bool {
 		return errors+warnings > 0
 	case guard.Error:
 		return errors > 0
+	default:
+		return false
 	}
-	return false
 }
 
 // Relative is the document's path relative to the policy, with slashes: what its patterns, fingerprints and the

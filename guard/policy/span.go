@@ -30,25 +30,31 @@ func joined(lines [][]byte, escape byte, characters string, dockerfile bool) []s
 		if skip(lines[i]) {
 			continue
 		}
-		start, end := i, i
-		for j := i; j < len(lines); j++ {
-			if j > start && skip(lines[j]) {
-				continue
-			}
-			end = j
-			if trimmed := bytes.TrimRight(lines[j], " \t\r"); len(trimmed) == 0 || trimmed[len(trimmed)-1] != escape {
-				break
-			}
-		}
+		end := lastLine(lines, i, escape, skip)
 		if dockerfile {
-			end = heredocs(lines, start, end)
+			end = heredocs(lines, i, end)
 		}
-		if end > start {
-			spans = append(spans, span{start + 1, end + 1})
+		if end > i {
+			spans = append(spans, span{i + 1, end + 1})
 		}
 		i = end
 	}
 	return spans
+}
+
+// lastLine is the index of the last line that the escape character joins to the one at start.
+func lastLine(lines [][]byte, start int, escape byte, skip func([]byte) bool) int {
+	end := start
+	for i := start; i < len(lines); i++ {
+		if i > start && skip(lines[i]) {
+			continue
+		}
+		end = i
+		if trimmed := bytes.TrimRight(lines[i], " \t\r"); len(trimmed) == 0 || trimmed[len(trimmed)-1] != escape {
+			break
+		}
+	}
+	return end
 }
 
 // escapeCharacter is what the parser directive "escape" says, in the comments that begin a Dockerfile.

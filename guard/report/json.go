@@ -144,8 +144,7 @@ func (j *jsonWriter) document(doc *guard.Document) jsonDocument {
 	}
 	if doc.Err != nil {
 		d.Error = &jsonError{Message: doc.Err.Error()}
-		var syntax *guard.SyntaxError
-		if errors.As(doc.Err, &syntax) {
+		if syntax, ok := errors.AsType[*guard.SyntaxError](doc.Err); ok {
 			d.Error.Line = syntax.Line
 		}
 	}

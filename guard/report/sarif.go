@@ -158,8 +158,9 @@ func sarifLevel(s guard.Severity) string {
 		return "warning"
 	case guard.Info:
 		return "note"
+	default:
+		return "none"
 	}
-	return "none"
 }
 
 // securitySeverity is where code scanning sorts a rule: over 7 is high, over 4 medium, below low.
@@ -169,8 +170,9 @@ func securitySeverity(s guard.Severity) string {
 		return "8.0"
 	case guard.Warning:
 		return "5.0"
+	default:
+		return "2.0"
 	}
-	return "2.0"
 }
 
 // result is a finding.

@@ -118,8 +118,12 @@ func (q *quadlet) keys(c *container, section string) {
 		}
 	}
 	for _, k := range [][2]string{
-		{"Volume", "volume"}, {"Mount", "mount"}, {"AddDevice", "device"}, {"PublishPort", "publish"},
-		{"ExposeHostPort", "expose"}, {"Network", "network"},
+		{"Volume", "volume"},
+		{"Mount", "mount"},
+		{"AddDevice", "device"},
+		{"PublishPort", "publish"},
+		{"ExposeHostPort", "expose"},
+		{"Network", "network"},
 	} {
 		for _, a := range q.list(section, k[0]) {
 			known[k[1]](c, word{text: a.value, at: a.all()})

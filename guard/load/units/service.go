@@ -127,14 +127,15 @@ func (s *service) group(u *guard.User) {
 func hostUser(spec string) guard.User {
 	u := guard.User{Spec: spec, GID: guard.AnyID()}
 	switch n, err := strconv.ParseUint(spec, 10, 32); {
-	case spec == "root" || spec == "0" || spec == "%u" || spec == "%U":
+	case spec == "root" || spec == "0":
 		u.GID = guard.Exactly(0)
-		if spec[0] == '%' { // in the system's manager these are root's
-			u.Raw, u.Spec = spec, map[string]string{"%u": "root", "%U": "0"}[spec]
-		}
+	case spec == "%u": // in the system's manager this is root's name, and the next root's uid
+		u.Raw, u.Spec, u.GID = spec, "root", guard.Exactly(0)
+	case spec == "%U":
+		u.Raw, u.Spec, u.GID = spec, "0", guard.Exactly(0)
 	case specifier(spec) != "":
 		u.UID, u.Unknown = guard.AnyID(), spec+" depends on what "+specifier(spec)+" stands for"
-	case err == nil && spec[0] != '0' && n != 0xffff && n != 0xffffffff:
+	case err == nil && validUID(spec, n):
 		u.UID = guard.Exactly(uint32(n))
 	case !validName(spec):
 		u.Missing = "systemd refuses the user name " + strconv.Quote(spec)
@@ -143,6 +144,9 @@ func hostUser(spec string) guard.User {
 	}
 	return u
 }
+
+// validUID reports whether systemd takes a number for a uid: in its usual form, and not one that means none.
+func validUID(spec string, n uint64) bool { return spec[0] != '0' && n != 0xffff && n != 0xffffffff }
 
 // validName reports whether systemd takes a user's name: it is lenient, but numbers must be in their usual form.
 func validName(name string) bool {
@@ -293,25 +297,21 @@ func (s *service) capabilities(add func(guard.GrantKind, string, guard.Location)
 			add(guard.GrantCapability, capability(w.text), w.at)
 		}
 	}
-	bounding := s.list(section, "CapabilityBoundingSet")
-	if len(bounding) == 0 {
-		for _, a := range slices.Backward(s.assignments) { // assigned nothing: none is left
-			if a.section == section && a.key == "CapabilityBoundingSet" {
-				add(guard.GrantDropped, "ALL", a.all())
-				return
-			}
-		}
-	}
+	const key = "CapabilityBoundingSet"
+	bounding := s.list(section, key)
 	for i, a := range bounding {
 		rest, but := strings.CutPrefix(a.value, "~")
-		if !but {
-			if i == 0 {
-				add(guard.GrantDropped, "ALL", a.all())
+		switch {
+		case but:
+			for name := range strings.FieldsSeq(rest) {
+				add(guard.GrantDropped, capability(name), a.all())
 			}
-			continue
+		case i == 0:
+			add(guard.GrantDropped, "ALL", a.all())
 		}
-		for name := range strings.FieldsSeq(rest) {
-			add(guard.GrantDropped, capability(name), a.all())
-		}
+	}
+	emptied := func(a assignment) bool { return a.section == section && a.key == key }
+	if i := slices.IndexFunc(s.assignments, emptied); i >= 0 && len(bounding) == 0 { // assigned nothing: none is left
+		add(guard.GrantDropped, "ALL", s.assignments[i].all())
 	}
 }

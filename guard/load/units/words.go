@@ -89,12 +89,16 @@ func number(s string, start, digits, base int) (text string, n int) {
 	if len(s) < start+digits {
 		return `\` + s[:1], 1
 	}
-	code, err := strconv.ParseUint(s[start:start+digits], base, 32)
+	bits := 32
+	if digits < 4 {
+		bits = 8
+	}
+	code, err := strconv.ParseUint(s[start:start+digits], base, bits)
 	if err != nil || code == 0 {
 		return `\` + s[:1], 1
 	}
-	if digits < 4 { // a byte
-		return string([]byte{byte(code)}), start + digits
+	if bits == 8 {
+		return string([]byte{byte(code & 0xff)}), start + digits
 	}
 	if code > utf8.MaxRune {
 		return `\` + s[:1], 1
