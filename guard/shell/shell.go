@@ -4,6 +4,8 @@
 package shell
 
 import (
+	"strings"
+
 	"github.com/deckhand-engine/deckhand/guard"
 	"github.com/deckhand-engine/deckhand/guard/users"
 )
@@ -16,20 +18,35 @@ type Effects struct {
 
 // Line reads a line for /bin/sh, as of RUN's shell form (heredocs of RUN included: a whole script). env gives the
 // values of ENV and ARG; it may be nil.
-func Line(line string, env func(name string) (string, bool)) Effects { return Effects{} }
+func Line(line string, env func(name string) (string, bool)) Effects {
+	if !interesting(line) {
+		return Effects{}
+	}
+	e := &effects{}
+	first, _, _ := strings.Cut(line, "\n")
+	if !plain([]string{line}) || interpreter(first) != "sh" {
+		e.stranger("a script")
+		return e.out
+	}
+	m := newMachine(e, env)
+	m.name = "/bin/sh"
+	m.follow(line)
+	if m.lost {
+		e.stranger("a line that cannot be followed")
+	}
+	return e.out
+}
 
 // Argv reads an exec form.
-func Argv(argv []string) Effects { return Effects{} }
-
-// CommandDrop says whether a command that is started as root gives it up by what stands in the command itself:
-// "gosu redis redis-server", "/bin/sh -c 'exec su-exec app …'", "setpriv --reuid=1000 …", "chroot --userspec=…",
-// "s6-setuidgid", "su -c", "runuser", "sudo -u", "chpst -u", "start-stop-daemon --chuid". Where is left to the caller.
-func CommandDrop(argv []string) *guard.Drop { return nil }
-
-// Scripts are the paths of the scripts that a command runs first, as far as they can be seen in it: argv[0], or
-// the file that a shell, tini, dumb-init or the like is given.
-func Scripts(argv []string) []string { return nil }
-
-// ScriptDrop says whether a start-up script that is started as root with these arguments gives it up; nil: no, or
-// it cannot be seen.
-func ScriptDrop(script []byte, args []string) *guard.Drop { return nil }
+func Argv(argv []string) Effects {
+	if len(argv) == 0 || !plain(argv) {
+		return Effects{}
+	}
+	e := &effects{}
+	m := newMachine(e, nil)
+	m.program(call{argv: argv})
+	if m.lost {
+		e.stranger("a line that cannot be followed")
+	}
+	return e.out
+}

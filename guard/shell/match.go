@@ -1,0 +1,163 @@
+package shell
+
+import (
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// pattern expands a word that is a pattern: what was quoted stands for itself.
+func (m *machine) pattern(w *syntax.Word) string {
+	if w == nil {
+		return ""
+	}
+	var b strings.Builder
+	for _, part := range w.Parts {
+		switch p := part.(type) {
+		case *syntax.Lit:
+			b.WriteString(p.Value)
+		case *syntax.ParamExp:
+			values, _ := m.param(p, true)
+			b.WriteString(strings.Join(values, " "))
+		case *syntax.ExtGlob:
+			b.WriteString(open("glob", true))
+		default:
+			b.WriteString(literal(m.text(&syntax.Word{Parts: []syntax.WordPart{part}})))
+		}
+	}
+	return b.String()
+}
+
+// literal makes a text a pattern that matches only itself.
+func literal(text string) string {
+	if !strings.ContainsAny(text, `*?[\`) {
+		return text
+	}
+	return strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `\`, `\\`).Replace(text)
+}
+
+// matches says whether a word matches a pattern.
+func (m *machine) matches(w *syntax.Word, text string) verdict {
+	pattern := m.pattern(w)
+	switch {
+	case pattern == "*":
+		return yes
+	case !known(pattern) || len(text) > 4096 || len(pattern) > 1024:
+		return perhaps
+	case !known(text):
+		return mayMatch(pattern, text)
+	}
+	return verdictOf(glob(pattern, text))
+}
+
+// mayMatch compares the beginnings: a pattern that begins otherwise does not match, whatever the rest is.
+func mayMatch(pattern, text string) verdict {
+	i := strings.IndexAny(text, marks)
+	j := strings.IndexAny(pattern, `*?[\`)
+	if j < 0 {
+		j = len(pattern)
+	}
+	if n := min(i, j); text[:n] != pattern[:n] {
+		return no
+	}
+	return perhaps
+}
+
+// glob matches a shell's pattern: * ? [ ] and backslashes. A slash is a byte like others.
+func glob(pattern, text string) bool {
+	star, back := -1, 0
+	p, t := 0, 0
+	for t < len(text) {
+		if p < len(pattern) && pattern[p] == '*' {
+			star, back = p, t
+			p++
+			continue
+		}
+		if width := matchOne(pattern[p:], text[t]); width > 0 {
+			p += width
+			t++
+			continue
+		}
+		if star < 0 {
+			return false
+		}
+		back++
+		p, t = star+1, back
+	}
+	return strings.Trim(pattern[p:], "*") == ""
+}
+
+// matchOne matches a byte with the first piece of a pattern, and returns the piece's length.
+func matchOne(pattern string, c byte) int {
+	switch {
+	case pattern == "":
+		return 0
+	case pattern[0] == '?':
+		return 1
+	case pattern[0] == '\\' && len(pattern) > 1:
+		if pattern[1] == c {
+			return 2
+		}
+		return 0
+	case pattern[0] == '[':
+		if width, match, ok := bracket(pattern, c); ok {
+			if match {
+				return width
+			}
+			return 0
+		}
+	}
+	if pattern[0] == c {
+		return 1
+	}
+	return 0
+}
+
+// bracket matches [abc], [a-z] and [!abc]; ok is false where it is no bracket.
+func bracket(pattern string, c byte) (width int, match, ok bool) {
+	i := 1
+	negated := i < len(pattern) && (pattern[i] == '!' || pattern[i] == '^')
+	if negated {
+		i++
+	}
+	for first := true; i < len(pattern); first = false {
+		if pattern[i] == ']' && !first {
+			return i + 1, match != negated, true
+		}
+		if strings.HasPrefix(pattern[i:], "[:") {
+			end := strings.Index(pattern[i:], ":]")
+			if end < 0 {
+				return 0, false, false
+			}
+			match = match || class(pattern[i+2:i+end], c)
+			i += end + 2
+			continue
+		}
+		low, high := pattern[i], pattern[i]
+		if i+2 < len(pattern) && pattern[i+1] == '-' && pattern[i+2] != ']' {
+			high = pattern[i+2]
+			i += 2
+		}
+		match = match || low <= c && c <= high
+		i++
+	}
+	return 0, false, false
+}
+
+func class(name string, c byte) bool {
+	switch name {
+	case "digit":
+		return c >= '0' && c <= '9'
+	case "space", "blank":
+		return isBlank(rune(c))
+	case "upper":
+		return c >= 'A' && c <= 'Z'
+	case "lower":
+		return c >= 'a' && c <= 'z'
+	case "alpha":
+		return c|32 >= 'a' && c|32 <= 'z'
+	case "alnum":
+		return c >= '0' && c <= '9' || c|32 >= 'a' && c|32 <= 'z'
+	}
+	return false
+}

@@ -1,0 +1,197 @@
+package shell
+
+import (
+	"bytes"
+	"path"
+	"strings"
+
+	"github.com/deckhand-engine/deckhand/guard"
+)
+
+// last is a set of programs that may be the last that a script ran in the foreground.
+type last uint8
+
+const (
+	lastAsRoot last = 1 << iota
+	lastDropped
+)
+
+// startup finds out as whom a start-up ends: by the program that takes the script's place, or else by the last
+// that it waits for.
+type startup struct {
+	found  *guard.Drop
+	open   bool // a drop is not certain
+	asRoot bool // a way leads to a program that is run as root
+}
+
+var _ listener = (*startup)(nil)
+
+func (s *startup) runs(m *machine, c call) verdict {
+	switch {
+	case c.exec:
+		s.asRoot = true
+	case !incidental(c.argv[0]):
+		m.now.last = lastAsRoot
+	}
+	return succeeds(c.argv)
+}
+
+func (s *startup) drops(m *machine, d guard.Drop, c call) {
+	if c.exec {
+		s.take(&d)
+		return
+	}
+	m.now.last, m.now.drop = lastDropped, &d
+}
+
+func (s *startup) writes(*machine, write) {}
+
+// exits looks at what ran last. A script that fails starts nothing.
+func (s *startup) exits(m *machine, failure bool) {
+	if failure {
+		return
+	}
+	if m.now.last&lastDropped != 0 && m.now.drop != nil {
+		s.take(m.now.drop)
+	}
+	if m.now.last&lastAsRoot != 0 {
+		s.asRoot = true
+	}
+}
+
+func (s *startup) take(d *guard.Drop) {
+	if s.found == nil {
+		c := *d
+		s.found = &c
+		return
+	}
+	f := s.found
+	f.To = guard.ID{Least: min(f.To.Least, d.To.Least), Most: max(f.To.Most, d.To.Most)}
+	f.Certain = f.Certain && d.Certain
+}
+
+// result is the drop, if there is one.
+func (s *startup) result(lost bool) *guard.Drop {
+	if s.found == nil {
+		return nil
+	}
+	s.found.Certain = s.found.Certain && !s.asRoot && !lost
+	return s.found
+}
+
+// incidental reports whether a program only prepares: what it does is not what the container is for.
+func incidental(name string) bool {
+	if !known(name) {
+		return false
+	}
+	c := classOf(path.Base(name))
+	return c == tool || c == account || c == query || c == mode
+}
+
+// succeeds is a program's exit status, as far as it can be told: those that ask something may fail.
+func succeeds(argv []string) verdict {
+	if !known(argv[0]) {
+		return perhaps
+	}
+	if classOf(path.Base(argv[0])) == query {
+		return perhaps
+	}
+	return yes
+}
+
+// CommandDrop says whether a command that is started as root gives it up by what stands in the command itself:
+// "gosu redis redis-server", "/bin/sh -c 'exec su-exec app …'", "setpriv --reuid=1000 …", "chroot --userspec=…",
+// "s6-setuidgid", "su -c", "runuser", "sudo -u", "chpst -u", "start-stop-daemon --chuid". Where is left to the caller.
+func CommandDrop(argv []string) *guard.Drop { return CommandDropEnv(argv, nil) }
+
+// CommandDropEnv is [CommandDrop] of a command whose environment is known, as far as env tells; it may be nil.
+func CommandDropEnv(argv []string, env func(name string) (string, bool)) *guard.Drop {
+	if len(argv) == 0 || !plain(argv) || !mentionsDrop(strings.Join(argv, " ")) {
+		return nil
+	}
+	s := &startup{}
+	m := newMachine(s, env)
+	m.program(call{argv: argv, exec: true})
+	return s.result(m.lost)
+}
+
+// ScriptDrop says whether a start-up script that is started as root with these arguments gives it up; nil: no, or
+// it cannot be seen.
+func ScriptDrop(script []byte, args []string) *guard.Drop { return ScriptDropEnv(script, args, nil) }
+
+// ScriptDropEnv is [ScriptDrop] of a script whose environment is known, as far as env tells; it may be nil.
+func ScriptDropEnv(script []byte, args []string, env func(name string) (string, bool)) *guard.Drop {
+	if !plain(args) || bytes.ContainsAny(script, marks) || len(script) > maxSource {
+		return nil
+	}
+	text := string(script)
+	if !mentionsDrop(text) && !mentionsDrop(strings.Join(args, " ")) {
+		return nil
+	}
+	s := &startup{}
+	m := newMachine(s, env)
+	m.name = "/entrypoint"
+	m.now.params = args
+	line, _, _ := strings.Cut(text, "\n")
+	switch interpreter(line) {
+	case "sh":
+		if f, _ := m.follow(text); !f.ends() || f&back != 0 {
+			m.exits(m, false)
+		}
+	case "execline":
+		m.program(call{argv: append(execline(text), args...), exec: true})
+	default:
+		return nil
+	}
+	return s.result(m.lost)
+}
+
+func plain(words []string) bool { return !strings.ContainsAny(strings.Join(words, ""), marks) }
+
+// mentionsDrop is a quick look for any program that becomes somebody else.
+func mentionsDrop(text string) bool {
+	for _, name := range []string{
+		"gosu", "su", "setuidgid", "uidgid", "setpriv", "chroot", "runuser", "doas", "chpst", "start-stop-daemon", "capsh",
+		"unshare", "nsenter",
+	} {
+		if strings.Contains(text, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// interpreter says what a script's first line makes of it: "sh", "execline", or "" for anything else.
+func interpreter(line string) string {
+	rest, ok := strings.CutPrefix(line, "#!")
+	if !ok {
+		return "sh" // a text without that line is run by the shell that starts it
+	}
+	for _, word := range strings.Fields(rest) {
+		switch base := path.Base(word); {
+		case isShell(base):
+			return "sh"
+		case base == "execlineb":
+			return "execline"
+		case base == "env", base == "with-contenv", base == "busybox", strings.HasPrefix(word, "-"):
+		default:
+			return ""
+		}
+	}
+	if strings.Contains(rest, "with-contenv") {
+		return "execline"
+	}
+	return ""
+}
+
+// execline are the words of an execline script, which are one command.
+func execline(text string) []string {
+	var words []string
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(strings.TrimSpace(line), "#") {
+			continue
+		}
+		words = append(words, strings.Fields(line)...)
+	}
+	return words
+}
