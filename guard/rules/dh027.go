@@ -5,7 +5,7 @@ import "github.com/deckhand-engine/deckhand/guard"
 func willNotStart() Rule {
 	return Rule{
 		ID: "DH027", Name: "will-not-start", Severity: guard.Error, Check: checkWillNotStart,
-		Title: "runsAsNonRoot forbids the user it has, so it will not start",
+		Title: "runAsNonRoot forbids the user it has, so it will not start",
 	}
 }
 
