@@ -38,7 +38,7 @@ func (b *build) setUser(s *stage, from *site, in *dockerfile.Instruction) error 
 func (b *build) gap(s *stage, e dockerfile.Expansion) string {
 	for _, name := range e.Empty {
 		switch {
-		case s.scope.Declared(name) || b.global.Declared(name):
+		case s.scope.Declared(name):
 			return "build argument " + name + " has no value"
 		case s.base.why != "" && !isParameter(name):
 			return s.base.why + ", and may set " + name
