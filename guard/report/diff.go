@@ -15,6 +15,7 @@ const maxDiffLines = 20
 type change struct {
 	sign byte
 	text []byte
+	from int // the byte from which on it differs from its counterpart
 }
 
 // changes are the lines that a fix changes; nil where its edits cannot be made.
@@ -63,14 +64,27 @@ func (s *source) changed(edits []guard.Edit, last int) []change {
 	for len(before) > 0 && len(after) > 0 && bytes.Equal(before[len(before)-1], after[len(after)-1]) {
 		before, after = before[:len(before)-1], after[:len(after)-1]
 	}
-	var all []change
-	for _, l := range before {
-		all = append(all, change{'-', l})
+	all := make([]change, 0, len(before)+len(after))
+	for i, l := range before {
+		all = append(all, change{'-', l, differs(i, before, after)})
 	}
-	for _, l := range after {
-		all = append(all, change{'+', l})
+	for i, l := range after {
+		all = append(all, change{'+', l, differs(i, before, after)})
 	}
 	return all
+}
+
+// differs is where the nth line before and after differ; 0 where they are no counterparts.
+func differs(n int, before, after [][]byte) int {
+	if len(before) != len(after) {
+		return 0
+	}
+	a, b := before[n], after[n]
+	i := 0
+	for i < len(a) && i < len(b) && a[i] == b[i] {
+		i++
+	}
+	return i
 }
 
 // between is the text of the lines from first to last. The line after the last line break is empty.

@@ -260,3 +260,20 @@ func TestSummary(t *testing.T) {
 		}
 	}
 }
+
+func TestLongFixIsCutWhereItChanges(t *testing.T) {
+	const path = "Dockerfile"
+	doc := &guard.Document{
+		Path: path, Kind: guard.KindDockerfile, Source: []byte(strings.Repeat("a ", 50) + "old" + strings.Repeat(" b", 50)),
+		Findings: []guard.Finding{{
+			Rule: "DH001", Severity: guard.Error, Message: "m", Where: place(path, 1, 101, 1, 104),
+			Fixes: []guard.Fix{{Title: "t", Edits: []guard.Edit{{At: place(path, 1, 101, 1, 104), Text: "new"}}}},
+		}},
+	}
+	out := written(t, "text", options(), []*guard.Document{doc})
+	for _, want := range []string{"- …a a a a a a old b b b", "+ …a a a a a a new b b b"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+}

@@ -106,7 +106,7 @@ func (t *text) fix(b *bytes.Buffer, s *source, fix guard.Fix) {
 		changes = changes[:maxDiffLines]
 	}
 	for _, c := range changes {
-		line, _ := render(c.text, 0, 0, max(t.options.Width-9, minCells))
+		line, _ := render(c.text, c.from, c.from, max(t.options.Width-9, minCells))
 		style := ui.Green
 		if c.sign == '-' {
 			style = ui.Red
