@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"io/fs"
+	"strings"
 
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 	"github.com/opencontainers/go-digest"
@@ -23,10 +24,18 @@ type Image struct {
 // Files looks into the merged layers of an image. Paths are absolute and clean.
 type Files interface {
 	// Read returns the content of the named regular files, symbolic links followed inside the image. What is
-	// missing is left out; what is larger than 1 MiB is an error, with which the other files are returned.
+	// missing is left out; what is larger than 1 MiB is a *TooLargeError, with which the other files are returned.
 	Read(ctx context.Context, paths ...string) (map[string][]byte, error)
 	// Walk calls visit for every regular file, directory and symbolic link, in no particular order.
 	Walk(ctx context.Context, visit func(File) error) error
+}
+
+// TooLargeError names the files that [Files] does not read.
+type TooLargeError struct{ Paths []string }
+
+// Error names the first.
+func (e *TooLargeError) Error() string {
+	return strings.Join(e.Paths[:min(1, len(e.Paths))], "") + " is larger than 1 MiB"
 }
 
 // File is a file, directory or symbolic link of an image.

@@ -1,0 +1,47 @@
+package imagesource
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/deckhand-engine/deckhand/guard"
+	"github.com/deckhand-engine/deckhand/ref"
+)
+
+var errOffline = errors.New("no registry was asked")
+
+// remote finds an image in its registry: manifest and config, no layers.
+func (s *Source) remote(ctx context.Context, name string) (*guard.Image, error) {
+	if s.Offline || s.Client == nil {
+		return nil, errOffline
+	}
+	if names, many, err := s.List(ctx, schemeRegistry+name); err != nil {
+		return nil, err
+	} else if many {
+		return nil, fmt.Errorf("it stands for %d images", len(names))
+	}
+	r, err := ref.Parse(name)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.Client.Image(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	img := &guard.Image{From: "registry " + r.Registry, Manifest: found.Manifest.Digest, Local: s.Layers}
+	if err := json.Unmarshal(found.Config, &img.Config); err != nil {
+		return nil, fmt.Errorf("parse its config: %w", err)
+	}
+	layers := make([]*layer, len(found.Layers))
+	for i, d := range found.Layers {
+		layers[i] = &layer{
+			name: "layer " + d.Digest.String(), diffID: diffID(img.Config.RootFS.DiffIDs, i, len(layers)),
+			open: func(ctx context.Context) (io.ReadCloser, error) { return s.Client.OpenLayer(ctx, r, d) },
+		}
+	}
+	img.Files = newFiles(layers)
+	return img, nil
+}
