@@ -45,8 +45,8 @@ type Policy struct {
 	// PodSecurity is the highest of Kubernetes' levels that is asked for: "privileged", "baseline" or "restricted".
 	// Empty: restricted.
 	PodSecurity string
-	// BaselineFile is the file that the policy names, below Dir; empty: none. Reading it into Baseline is left to
-	// the caller, who may know a newer one or be about to write it.
+	// BaselineFile is the file that the policy names, as an absolute path; empty: none. Reading it is left to
+	// the caller, who may know a newer one or be about to write it, and who sets Baseline.
 	BaselineFile string
 	Baseline     *Baseline // findings that were there before; nil: none
 
