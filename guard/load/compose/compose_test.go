@@ -367,7 +367,11 @@ func TestRefusals(t *testing.T) {
 		"empty":               {"# nothing\n", "line 1: empty compose file"},
 		"a list":              {"- services\n", "line 1: top-level object must be a mapping"},
 		"many ports":          {service("    ports: [\"1-65535\", \"1-65535\", \"1-65535/udp\"]\n"), "line 4: too many ports"},
-		"alias bomb":          {"x: &a [a, a, a, a, a, a, a, a, a]\ny: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nz: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nu: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\nv: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nw: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\nq: &g [*f,*f,*f,*f,*f,*f,*f,*f,*f]\nservices: {a: {image: b, command: *g}}\n", "line 1: document contains excessive aliasing"},
+		"many ports, extended": {
+			"services:\n  a: &a {image: x, ports: [1-65535]}\n  b: {extends: a}\n  c: {extends: {service: b}}\n", "line 2: too many ports",
+		},
+		"many exposed": {service("    expose: [\"1-65535\", \"1-65535\", \"1-65535/udp\"]\n"), "line 4: too many ports"},
+		"alias bomb":   {"x: &a [a, a, a, a, a, a, a, a, a]\ny: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nz: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nu: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\nv: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nw: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\nq: &g [*f,*f,*f,*f,*f,*f,*f,*f,*f]\nservices: {a: {image: b, command: *g}}\n", "line 1: document contains excessive aliasing"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -57,8 +57,11 @@ func (c *container) namespaces() []guard.Grant {
 	const host = "host"
 	var found []guard.Grant
 	for _, n := range []struct{ name, mode, field string }{
-		{"pid", c.spec.Pid, "pid"}, {"ipc", c.spec.Ipc, "ipc"}, {"uts", c.spec.Uts, "uts"},
-		{"user", c.spec.UserNSMode, "userns_mode"}, {"network", c.spec.NetworkMode, "network_mode"},
+		{"pid", c.spec.Pid, "pid"},
+		{"ipc", c.spec.Ipc, "ipc"},
+		{"uts", c.spec.Uts, "uts"},
+		{"user", c.spec.UserNSMode, "userns_mode"},
+		{"network", c.spec.NetworkMode, "network_mode"},
 		{"cgroup", c.spec.Cgroup, "cgroup"},
 	} {
 		if n.mode == host {

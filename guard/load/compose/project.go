@@ -3,9 +3,9 @@ package compose
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -32,13 +32,9 @@ func (f *file) project(ctx context.Context) (project *types.Project, err error) 
 			project, err = nil, &guard.SyntaxError{Line: 1, Text: fmt.Sprintf("compose cannot read it: %v", fault)}
 		}
 	}()
-	values := types.Mapping{}
-	for name, value := range f.environment {
-		values[name] = value
-	}
 	details := types.ConfigDetails{
 		WorkingDir:  f.dir,
-		Environment: values,
+		Environment: maps.Clone(types.Mapping(f.environment)),
 		ConfigFiles: []types.ConfigFile{{Filename: cmp.Or(f.src.File, "compose.yaml"), Content: f.src.Data}},
 	}
 	project, err = loader.LoadWithContext(ctx, details, f.options)
@@ -95,20 +91,19 @@ func remote(path string) bool {
 	return strings.Contains(path, "://")
 }
 
-// Bounds of what compose-go multiplies.
+// maxPorts bounds the ports of all services.
 const maxPorts = 1 << 17
-
-var errTooManyPorts = errors.New("too many ports")
 
 // bounded refuses files that ask for more ports than there are, some times over: compose-go makes a value of each.
 func (f *file) bounded() error {
 	count := 0
-	for _, document := range f.documents {
-		for _, section := range []string{"services", "jobs"} {
-			for _, service := range document.Get(section).Pairs() {
-				for _, item := range service.Get("ports").Items() {
+	for _, section := range []string{"services", "jobs"} {
+		for _, document := range f.documents {
+			for name := range document.Get(section).Pairs() {
+				c := container{chain: f.chain(section, name)}
+				for _, item := range append(c.list("ports"), c.list("expose")...) {
 					if count += f.width(item); count > maxPorts {
-						return &guard.SyntaxError{Line: item.Line(), Text: errTooManyPorts.Error()}
+						return &guard.SyntaxError{Line: item.Line(), Text: "too many ports"}
 					}
 				}
 			}

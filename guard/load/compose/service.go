@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -124,20 +125,43 @@ func (c *container) variablesOf(values types.MappingWithEquals, arg bool, path .
 	return found
 }
 
+// port is a port without its place.
+type port struct {
+	number   int
+	protocol string
+}
+
 // ports are those that the service says its containers listen on.
 func (c *container) ports() []guard.Port {
-	type port struct {
-		number   int
-		protocol string
-	}
 	var found []guard.Port
 	seen := map[port]bool{}
-	add := func(number int, protocol string, at guard.Location) {
-		if p := (port{number, protocol}); !seen[p] {
+	add := func(p port, at guard.Location) {
+		if !seen[p] {
 			seen[p] = true
-			found = append(found, guard.Port{Number: number, Protocol: protocol, Where: at})
+			found = append(found, guard.Port{Number: p.number, Protocol: p.protocol, Where: at})
 		}
 	}
+	places := c.portPlaces()
+	for _, published := range c.work.Ports {
+		p, at := port{int(published.Target), published.Protocol}, c.standIn()
+		if n := places[p]; n.Exists() {
+			at = n.Value()
+		}
+		add(p, at)
+	}
+	for _, text := range c.work.Expose {
+		at := c.item("expose", c.text(text))
+		numbers, protocol, _ := strings.Cut(text, "/")
+		first, last, ok := portRange(numbers)
+		for n := first; ok && n <= last; n++ {
+			add(port{n, cmp.Or(protocol, "tcp")}, at)
+		}
+	}
+	return found
+}
+
+// portPlaces are the items of ports that the ports come from.
+func (c *container) portPlaces() map[port]yamltree.Node {
 	places := map[port]yamltree.Node{}
 	for _, item := range c.list("ports") {
 		for _, p := range c.portsOf(item) {
@@ -146,26 +170,7 @@ func (c *container) ports() []guard.Port {
 			}
 		}
 	}
-	for _, p := range c.work.Ports {
-		at := c.standIn()
-		if n := places[port{int(p.Target), p.Protocol}]; n.Exists() {
-			at = n.Value()
-		}
-		add(int(p.Target), p.Protocol, at)
-	}
-	for _, text := range c.work.Expose {
-		at := c.item("expose", c.text(text))
-		numbers, protocol, ok := strings.Cut(text, "/")
-		if !ok {
-			protocol = "tcp"
-		}
-		if first, last, ok := portRange(numbers); ok {
-			for n := first; n <= last; n++ {
-				add(n, protocol, at)
-			}
-		}
-	}
-	return found
+	return places
 }
 
 // list are the items of a list, of the service and of what it extends.
@@ -190,10 +195,7 @@ func (c *container) portsOf(item yamltree.Node) []types.ServicePortConfig {
 	if err != nil {
 		return nil
 	}
-	protocol := c.file.environment.expand(item.Get("protocol").Text())
-	if protocol == "" {
-		protocol = "tcp"
-	}
+	protocol := cmp.Or(c.file.environment.expand(item.Get("protocol").Text()), "tcp")
 	return []types.ServicePortConfig{{Target: uint32(target), Protocol: protocol}}
 }
 

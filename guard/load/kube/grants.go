@@ -26,7 +26,9 @@ func (w workload) podGrants() []guard.Grant {
 		shared       bool
 		value, field string
 	}{
-		{spec.HostPID, "pid", "hostPID"}, {spec.HostNetwork, "network", "hostNetwork"}, {spec.HostIPC, "ipc", "hostIPC"},
+		{spec.HostPID, "pid", "hostPID"},
+		{spec.HostNetwork, "network", "hostNetwork"},
+		{spec.HostIPC, "ipc", "hostIPC"},
 		{isTrue(spec.HostUsers), "user", "hostUsers"},
 	} {
 		if n.shared {

@@ -116,10 +116,7 @@ func split(source []byte) []part {
 	var parts []part
 	next, directives, content := part{version: -1}, false, false
 	for at := 0; at < len(source); {
-		end := at + 1 + bytes.IndexByte(source[at:], '\n')
-		if end == at {
-			end = len(source)
-		}
+		end := lineEnd(source, at)
 		switch line := source[at:end]; {
 		case marker(line):
 			if at > next.start && (content || !directives) {
@@ -140,6 +137,14 @@ func split(source []byte) []part {
 	}
 	next.end = len(source)
 	return append(parts, next)
+}
+
+// lineEnd is the offset behind the line that begins at an offset.
+func lineEnd(source []byte, at int) int {
+	if i := bytes.IndexByte(source[at:], '\n'); i >= 0 {
+		return at + i + 1
+	}
+	return len(source)
 }
 
 // blank reports whether a line is empty, or a comment from its first column on.
