@@ -59,6 +59,9 @@ type Expansion struct {
 	Unset []string
 	// Empty are those of Unset that left a gap: the word names no default for them.
 	Empty []string
+	// Through are those of Empty that do not stand in the word: its variables were made of them, perhaps before
+	// the first FROM.
+	Through []string
 }
 
 // Scope is what variables are worth before the first FROM, once the ARGs there have been seen. The error is a
@@ -226,10 +229,11 @@ func (s *Scope) expand(lex *shell.Lex, word string) (Expansion, error) {
 		v, _ := s.lookup(name)
 		e.Unset = append(e.Unset, v.empty...)
 		e.Empty = append(e.Empty, v.empty...)
+		e.Through = append(e.Through, v.empty...)
 	}
-	e.Unset, e.Empty = unique(e.Unset), unique(e.Empty)
+	e.Unset, e.Empty, e.Through = unique(e.Unset), unique(e.Empty), unique(e.Through)
 	if err != nil && slices.ContainsFunc(e.Empty, func(name string) bool { return demands(word, name) }) {
-		return Expansion{Unset: e.Unset, Empty: e.Empty}, nil
+		return Expansion{Unset: e.Unset, Empty: e.Empty, Through: e.Through}, nil
 	}
 	if err != nil {
 		return Expansion{}, fmt.Errorf("expand variables: %w", err)

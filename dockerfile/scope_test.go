@@ -53,6 +53,7 @@ func TestScope(t *testing.T) {
 		"arg":                    {"FROM a\nARG A=1\nUSER ${A}x", nil, "1x", nil, nil},
 		"args in order":          {"FROM a\nARG A=1 B=$A\nUSER $B", nil, "1", nil, nil},
 		"build arg":              {"FROM a\nARG A=1\nUSER $A", map[string]string{"A": "3"}, "3", nil, nil},
+		"arg behind env":         {"FROM a\nENV A=1\nARG A=2\nUSER $A", nil, "2", nil, nil},
 		"build arg not named":    {"FROM a\nUSER $A", map[string]string{"A": "3"}, "", []string{"A"}, []string{"A"}},
 		"global":                 {"ARG A=1\nFROM a\nARG A\nUSER $A", nil, "1", nil, nil},
 		"global not taken":       {"ARG A=1\nFROM a\nUSER $A", nil, "", []string{"A"}, []string{"A"}},
@@ -75,6 +76,7 @@ func TestScope(t *testing.T) {
 		"escaped":                {"FROM a\nENV A=1\nUSER \\$A", nil, "$A", nil, nil},
 		"escaped by backtick":    {"# escape=`\nFROM a\nENV A=1\nUSER `$A$A\\", nil, "$A1\\", nil, nil},
 		"made of nothing":        {"FROM a\nARG A\nENV B=u$A\nUSER $B", nil, "u", []string{"A"}, []string{"A"}},
+		"made of nothing global": {"ARG A\nARG B=u$A\nFROM a\nARG B\nUSER $B", nil, "u", []string{"A"}, []string{"A"}},
 		"made of a default":      {"FROM a\nARG A\nENV B=${A:-u}\nUSER $B", nil, "u", nil, nil},
 		"positional":             {"FROM a\nUSER a$1", nil, "a", []string{"1"}, []string{"1"}},
 		"platform":               {"FROM a\nARG TARGETARCH\nARG TARGETPLATFORM\nUSER $TARGETARCH,$TARGETPLATFORM", nil, "arm,linux/arm/v7", nil, nil},
@@ -92,6 +94,9 @@ func TestScope(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := dockerfile.Expansion{Value: tt.value, Unset: tt.unset, Empty: tt.empty}
+			if strings.HasPrefix(name, "made of nothing") {
+				want.Through = tt.empty
+			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
 			}

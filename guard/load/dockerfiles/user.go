@@ -3,6 +3,7 @@ package dockerfiles
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/deckhand-engine/deckhand/dockerfile"
 	"github.com/deckhand-engine/deckhand/guard"
@@ -38,7 +39,7 @@ func (b *build) setUser(s *stage, from *site, in *dockerfile.Instruction) error 
 func (b *build) gap(s *stage, e dockerfile.Expansion) string {
 	for _, name := range e.Empty {
 		switch {
-		case s.scope.Declared(name):
+		case s.scope.Declared(name), slices.Contains(e.Through, name) && b.global.Declared(name):
 			return "build argument " + name + " has no value"
 		case s.base.why != "" && !isParameter(name):
 			return s.base.why + ", and may set " + name
