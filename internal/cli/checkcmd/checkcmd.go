@@ -1,0 +1,110 @@
+// Package checkcmd is the command line of deckhand-check: check and lsp over guard/check and guard/lsp.
+//
+// It is the only place that knows their flags, and the only one that maps what a check came to to exit codes.
+package checkcmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// The exit codes.
+const (
+	exitFailure     = 1   // something could not be checked
+	exitFindings    = 3   // findings at or above --fail-on
+	exitUsage       = 125 // docker's for a flag it does not know
+	exitInterrupted = 130
+)
+
+// files are the standard files.
+type files struct {
+	in       *os.File
+	out, err io.Writer
+}
+
+// Main runs the program and returns its exit code.
+func Main(args []string, in, out, errw *os.File) int {
+	return run(args, files{in, out, errw})
+}
+
+func run(args []string, std files) int {
+	root := newRoot(std)
+	root.SetArgs(args)
+	root.SetIn(std.in)
+	root.SetOut(std.out)
+	root.SetErr(std.err)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the program
+	return finish(ctx, std.err, root.ExecuteContext(ctx))
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct{ err error }
+
+// Error is the message.
+func (e *usageError) Error() string { return e.err.Error() }
+
+// Unwrap returns the error.
+func (e *usageError) Unwrap() error { return e.err }
+
+// hintError is an error with a line that says what to type.
+type hintError struct {
+	err  error
+	hint string
+}
+
+// Error is the message without the hint.
+func (e *hintError) Error() string { return e.err.Error() }
+
+// Unwrap returns the error.
+func (e *hintError) Unwrap() error { return e.err }
+
+// What a check came to. They are reported already.
+var (
+	errFindings = errors.New("findings")
+	errFailures = errors.New("not everything could be checked")
+)
+
+// finish prints err and returns the exit code.
+func finish(ctx context.Context, w io.Writer, err error) int {
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errFindings):
+		return exitFindings
+	case errors.Is(err, errFailures):
+		return exitFailure
+	case ctx.Err() != nil:
+		_, _ = io.WriteString(w, "deckhand: interrupted\n") // nothing to do when stderr is gone
+		return exitInterrupted
+	}
+	_, _ = fmt.Fprintf(w, "deckhand: %s\n", err) // likewise
+	if h, ok := errors.AsType[*hintError](err); ok {
+		_, _ = fmt.Fprintf(w, "  %s\n", h.hint) // likewise
+	}
+	if _, ok := errors.AsType[*usageError](err); ok {
+		_, _ = io.WriteString(w, "  see:  deckhand check --help\n") // likewise
+		return exitUsage
+	}
+	return exitFailure
+}
+
+// newRoot has the two commands. `deckhand` stands before them on the user's command line.
+func newRoot(std files) *cobra.Command {
+	o := &options{}
+	root := &cobra.Command{Use: "deckhand", SilenceErrors: true, SilenceUsage: true}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.PersistentFlags().StringVar(&o.dataRoot, "data-root", "", "look for images and containers below `DIR` (or DECKHAND_DATA_ROOT)")
+	root.PersistentFlags().BoolVarP(&o.debug, "debug", "D", false, "log what is done on stderr")
+	root.AddCommand(newCheck(std, o), newLsp(std, o))
+	return root
+}

@@ -1,0 +1,172 @@
+package checkcmd
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/deckhand-engine/deckhand/guard"
+	"github.com/deckhand-engine/deckhand/guard/check"
+	"github.com/deckhand-engine/deckhand/guard/report"
+)
+
+// options are the flags.
+type options struct {
+	dataRoot string
+	debug    bool
+
+	format, output string
+	color          string
+	quiet          bool
+	failOn         string
+
+	kind      string
+	skip      bool
+	target    string
+	buildArgs []string
+	platform  string
+	offline   bool
+	layers    bool
+	tlsVerify bool
+
+	policy        string
+	noPolicy      bool
+	baseline      string
+	writeBaseline string
+	leastUID      uint32
+	podSecurity   string
+
+	fix, diff bool
+	explain   string
+	rules     bool
+	jobs      int
+}
+
+func newCheck(std files, o *options) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check [OPTIONS] [PATH|IMAGE|CONTAINER|-]...",
+		Short: "Find what will run as root, and what else it should not be allowed",
+		Long: `Find what will run as root, and what else it should not be allowed.
+
+Each argument is a Dockerfile, a directory (searched, what git ignores left out), a compose file, Kubernetes manifests,
+a Quadlet or systemd unit, an image, a container, or - for standard input. Without one it is the current directory.
+Images are looked for in the store, then in their registry: manifest and config only. Elsewhere:
+  docker://REF  docker-archive:FILE[:REF]  oci:DIR[:TAG]  oci-archive:FILE  containers-storage:REF  container:NAME
+
+Exit status: 0 nothing found, 3 findings at or above --fail-on, 1 something could not be checked, 125 wrong usage.`,
+		Example: `  deckhand check
+  deckhand check Dockerfile compose.yaml redis:7
+  helm template ./chart | deckhand check -
+  deckhand check --format sarif --output deckhand.sarif .
+  deckhand check --explain DH001`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.run(cmd.Context(), std, args)
+		},
+		DisableFlagsInUseLine: true,
+		DisableAutoGenTag:     true,
+	}
+	o.addFlags(cmd.Flags())
+	for name, values := range map[string][]string{
+		"format": report.Formats(), "fail-on": severities(), "color": {"auto", "always", "never"},
+		"kind": kinds(), "pod-security": podSecurityLevels(),
+	} {
+		// The error is for a flag that does not exist; these do.
+		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	}
+	return cmd
+}
+
+func (o *options) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.format, "format", report.FormatText, "how findings are written: `FORMAT` is "+strings.Join(report.Formats(), ", "))
+	f.StringVarP(&o.output, "output", "o", "", "write them to `FILE` instead of standard output")
+	f.StringVar(&o.color, "color", "auto", "colours in text: `WHEN` is auto, always or never")
+	f.BoolVarP(&o.quiet, "quiet", "q", false, "no findings, only the exit status")
+	f.StringVar(&o.failOn, "fail-on", "", "the least `SEVERITY` that makes the check fail: info, warning (the default), error, or off")
+
+	f.StringVar(&o.kind, "kind", "", "what the files named, or standard input, are: `KIND` is "+strings.Join(kinds(), ", "))
+	f.BoolVar(&o.skip, "skip-unknown", false, "leave out files named that are nothing to check, or that the policy excludes")
+	f.StringVar(&o.target, "target", "", "the `STAGE` of a Dockerfile that is built (default: the last)")
+	f.StringArrayVar(&o.buildArgs, "build-arg", nil, "the value of an ARG: `NAME=VALUE`, or NAME for the value it has in the environment")
+	f.StringVar(&o.platform, "platform", "", "look at images for `OS/ARCH[/VARIANT]` (default: this machine's)")
+	f.BoolVar(&o.offline, "offline", false, "ask no registry: an image that is not in the store is unknown")
+	f.BoolVar(&o.layers, "layers", false, "look into the layers of images in registries too: downloads them")
+	f.BoolVar(&o.tlsVerify, "tls-verify", true, "false: accept http and unknown certificates of registries")
+
+	f.StringVar(&o.policy, "policy", "", "the policy `FILE` (default: the nearest deckhand.yaml upwards of the first argument)")
+	f.BoolVar(&o.noPolicy, "no-policy", false, "look for no deckhand.yaml")
+	f.StringVar(&o.baseline, "baseline", "", "report only what is not in this `FILE`, written by --write-baseline")
+	f.StringVar(&o.writeBaseline, "write-baseline", "", "write all that is found to `FILE`, to report only what is new from now on")
+	f.Uint32Var(&o.leastUID, "least-uid", 0, "uids below this `UID` are the system's (default 500)")
+	f.StringVar(&o.podSecurity, "pod-security", "", "the `LEVEL` of Kubernetes' Pod Security Standards to hold manifests to: privileged, baseline or restricted (the default)")
+
+	f.BoolVar(&o.fix, "fix", false, "make the changes that cannot break anything, and show them")
+	f.BoolVar(&o.diff, "diff", false, "show what --fix would change, and change nothing")
+	f.StringVar(&o.explain, "explain", "", "explain a `RULE` (DH001) and exit")
+	f.BoolVar(&o.rules, "rules", false, "list the rules and exit")
+	f.IntVarP(&o.jobs, "jobs", "j", 0, "documents to check at once (default: as many as there are processors)")
+}
+
+// check refuses values that do not exist and flags that contradict each other.
+func (o *options) check() error {
+	if !slices.Contains(report.Formats(), o.format) {
+		return fmt.Errorf("--format %s: there are %s", o.format, strings.Join(report.Formats(), ", "))
+	}
+	if o.kind != "" && !slices.Contains(kinds(), o.kind) {
+		return fmt.Errorf("--kind %s: there are %s", o.kind, strings.Join(kinds(), ", "))
+	}
+	if o.failOn != "" && !slices.Contains(severities(), o.failOn) {
+		return fmt.Errorf("--fail-on %s: there are %s", o.failOn, strings.Join(severities(), ", "))
+	}
+	if o.podSecurity != "" && !slices.Contains(podSecurityLevels(), o.podSecurity) {
+		return fmt.Errorf("--pod-security %s: there are %s", o.podSecurity, strings.Join(podSecurityLevels(), ", "))
+	}
+	switch {
+	case !slices.Contains([]string{"auto", "always", "never"}, o.color):
+		return fmt.Errorf("--color %s: auto, always or never", o.color)
+	case o.noPolicy && o.policy != "":
+		return errors.New("--policy and --no-policy contradict each other")
+	case o.offline && o.layers:
+		return errors.New("--layers downloads, and --offline forbids it")
+	case o.writeBaseline != "" && (o.fix || o.diff):
+		return errors.New("--write-baseline and --fix do not go together: fix first")
+	case o.jobs < 0:
+		return errors.New("--jobs is a positive number")
+	}
+	return nil
+}
+
+func severities() []string { return []string{"off", "info", "warning", "error"} }
+
+func podSecurityLevels() []string { return []string{"privileged", "baseline", "restricted"} }
+
+func kinds() []string {
+	var names []string
+	for _, k := range check.TextKinds() {
+		names = append(names, string(k))
+	}
+	return names
+}
+
+// args are the --build-arg values.
+func (o *options) args() map[string]string {
+	args := map[string]string{}
+	for _, a := range o.buildArgs {
+		name, value, ok := strings.Cut(a, "=")
+		if !ok {
+			if value, ok = os.LookupEnv(name); !ok {
+				continue
+			}
+		}
+		args[name] = value
+	}
+	return args
+}
+
+// textKind is --kind.
+func (o *options) textKind() guard.Kind { return guard.Kind(o.kind) }
