@@ -28,8 +28,9 @@ func dataWord(element string) bool {
 		"database", "pgdata", "backup", "volume", "session", "spool", "dump", "queue", "npm", "run", "pid":
 		return true
 	}
-	return strings.HasSuffix(name, ".log") || strings.HasSuffix(name, ".pid") || strings.HasSuffix(name, ".sock") ||
-		strings.HasSuffix(name, "_data") || strings.HasSuffix(name, "-data")
+	return slices.ContainsFunc([]string{".log", ".pid", ".sock", "_data", "-data", "_home", "-home"}, func(end string) bool {
+		return strings.HasSuffix(name, end)
+	})
 }
 
 // inHome reports whether the path is a home directory or in one, and what it is called below it.

@@ -40,7 +40,7 @@ func checkWritableCode(s *guard.Subject, _ guard.Settings) []guard.Finding {
 
 // givenCode reports a step that hands code to the very user that the service runs as.
 func givenCode(s *guard.Subject, step guard.Step) (guard.Finding, bool) {
-	severity, by := guard.Info, ""
+	severity, by, twice := guard.Info, "", ""
 	var paths []string
 	for _, g := range step.Gives {
 		if !runsAs(s, g.Owner) || !isCode(g) {
@@ -50,11 +50,14 @@ func givenCode(s *guard.Subject, step guard.Step) (guard.Finding, bool) {
 		if g.Recursive || g.Copy {
 			severity = guard.Warning
 		}
+		if g.Recursive && !g.Copy {
+			twice = "; chown -R also stores every file a second time"
+		}
 	}
 	return guard.Finding{
 		Severity: severity, Where: step.Where,
 		Message: "gives " + list(paths) + " to " + short(by) + ", the user it runs as",
-		Detail:  "who breaks into the service can rewrite its code; chown -R also stores every file a second time",
+		Detail:  "who breaks into the service can rewrite its code" + twice,
 		Hint:    "leave code to root and give the service the directories that it writes to",
 	}, len(paths) > 0
 }

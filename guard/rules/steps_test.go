@@ -69,7 +69,7 @@ func TestWritableCode(t *testing.T) {
 		"the web's pages":        {built(app, copied("app", "/usr/share/nginx/html")), warning, ""},
 		"to somebody else":       {built(app, copied("www-data", "/app")), "", ""},
 		"to a group":             {built(app, gives(":app", "/app")), "", ""},
-		"data":                   {built(app, gives("app", "/data"), gives("app", "/var/lib/app"), gives("app", "/app/logs"), gives("app", "/opt/x/data")), "", ""},
+		"data":                   {built(app, gives("app", "/data"), gives("app", "/var/lib/app"), gives("app", "/app/logs"), gives("app", "/opt/x/data"), gives("app", "/opt/jenkins_home")), "", ""},
 		"caches and pid files":   {built(app, gives("app", "/var/cache/nginx"), gives("app", "/run/app"), gives("app", "/var/run/nginx.pid"), gives("app", "/app/.cache"), gives("app", "/app/.npm")), "", ""},
 		"home":                   {built(app, gives("app", "/home/app"), gives("app", "/home/app/.config"), gives("app", "$HOME")), "", ""},
 		"code at home":           {built(app, copied("app", "/home/app/server")), warning, ""},
