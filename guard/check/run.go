@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -159,7 +160,7 @@ func IsImageAddress(arg string) bool {
 
 // isPath reports whether an argument can only be meant as a path.
 func isPath(arg string) bool {
-	return strings.HasPrefix(arg, "/") || strings.HasPrefix(arg, ".") || strings.HasSuffix(arg, "/") || candidate(arg)
+	return strings.HasPrefix(arg, "/") || strings.HasPrefix(arg, ".") || strings.HasSuffix(arg, "/") || candidate(filepath.Base(arg))
 }
 
 // image adds a container, an image, or all that a registry has.
@@ -171,16 +172,21 @@ func (r *run) image(ctx context.Context, arg string) error {
 				return &guard.Document{Path: arg, Kind: guard.KindImage, Err: err}
 			})
 		}
-		for _, name := range names {
-			if err := r.add(func(ctx context.Context) *guard.Document { return r.Image(ctx, name) }); err != nil {
-				return err
-			}
-		}
 		if ok {
-			return nil
+			return r.images(names)
 		}
 	}
 	return r.add(func(ctx context.Context) *guard.Document { return r.containerOrImage(ctx, arg) })
+}
+
+// images adds images that were listed.
+func (r *run) images(names []string) error {
+	for _, name := range names {
+		if err := r.add(func(ctx context.Context) *guard.Document { return r.Image(ctx, name) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *run) containerOrImage(ctx context.Context, arg string) *guard.Document {

@@ -3,6 +3,7 @@ package rules
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/deckhand-engine/deckhand/guard"
@@ -143,7 +144,7 @@ func proof(s *guard.Subject) string {
 	case guard.KindDockerfile:
 		return "prove it: deckhand harden " + short(cmp.Or(s.Where.Path, s.User.Where.Path, "."))
 	case guard.KindImage:
-		return "run it as an unprivileged user: deckhand run -u " + suggestedUID + " " + short(cmp.Or(s.Image, s.Where.Path))
+		return startImage(cmp.Or(s.Image, s.Where.Path))
 	case guard.KindContainer:
 		return "run its image as an unprivileged user: deckhand run -u " + suggestedUID + " " + short(cmp.Or(s.Image, "IMAGE"))
 	case guard.KindCompose:
@@ -158,4 +159,13 @@ func proof(s *guard.Subject) string {
 		return "try it: deckhand run -u " + suggestedUID + " " + short(s.Image)
 	}
 	return ""
+}
+
+// startImage is how to start an image as another user; of one that cannot be started from where it is, in words.
+func startImage(name string) string {
+	name = strings.TrimPrefix(strings.TrimPrefix(name, "docker://"), "store:")
+	if scheme, _, found := strings.Cut(name, ":"); found && slices.Contains([]string{"docker-archive", "oci", "oci-archive", "containers-storage"}, scheme) {
+		return "say -u " + suggestedUID + " wherever it is started"
+	}
+	return "run it as an unprivileged user: deckhand run -u " + suggestedUID + " " + short(name)
 }
