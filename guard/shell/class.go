@@ -7,13 +7,13 @@ type programClass uint8
 
 const (
 	stranger programClass = iota // nobody knows
-	tool                   // prepares: changes files, fetches, says something
-	query                  // asks: it may fail without anything being wrong
-	account                // changes users and groups
-	manager                // a package manager
-	mode                   // changes modes, owners, capabilities of files
-	builder                // compilers, language package managers, servers: adds no user
-	starts                 // starts another program, or runs a shell's line
+	tool                         // prepares: changes files, fetches, says something
+	query                        // asks: it may fail without anything being wrong
+	account                      // changes users and groups
+	manager                      // a package manager
+	mode                         // changes modes, owners, capabilities of files
+	builder                      // compilers, language package managers, servers: adds no user
+	starts                       // starts another program, or runs a shell's line
 )
 
 // classOf is a program's class, by its name without directories.
@@ -159,6 +159,8 @@ func telling(word string) bool {
 	switch base := word[at+1:]; base {
 	case "passwd", "group", "sudoers", "doas.conf":
 		return at >= 0
+	case "etc":
+		return word == "/etc" // cd /etc
 	case "install", "cp", "mv", "rm", "tee", "sed", "mkdir", "ln", "curl", "wget", "perl", "awk", "gawk", "dd", "patch", "rsync", "unlink",
 		"truncate", "time", ".":
 		return false // only with the paths that are told of, or a mode; where they are commands, atCommand decides

@@ -9,30 +9,34 @@ import (
 
 // fields are the words that words become.
 func (m *machine) fields(words []*syntax.Word) []string {
-	var out []string
+	var f field
 	for _, w := range words {
-		out = append(out, m.split(w)...)
+		m.splitInto(&f, w)
 	}
-	return out
+	m.left -= f.bytes / 1024
+	m.lost = m.lost || len(f.out) == maxFields
+	return f.out
 }
 
-// field is a word being put together.
+// field is a word being put together, and the words before it.
 type field struct {
-	b    strings.Builder
-	some bool // there is a word, if an empty one
-	out  []string
+	b     strings.Builder
+	some  bool // there is a word, if an empty one
+	out   []string
+	bytes int // of all words
 }
 
 func (f *field) add(text string) {
-	if f.b.Len()+len(text) > maxWord {
+	if f.b.Len()+len(text) > maxWord || f.bytes+len(text) > maxWords {
 		text = open("…", true)
 	}
 	f.b.WriteString(text)
+	f.bytes += len(text)
 	f.some = true
 }
 
 func (f *field) end() {
-	if f.some {
+	if f.some && len(f.out) < maxFields {
 		f.out = append(f.out, f.b.String())
 	}
 	f.b.Reset()
@@ -61,11 +65,15 @@ func isBlank(r rune) bool { return r == ' ' || r == '\t' || r == '\n' }
 // split expands one word into any number.
 func (m *machine) split(w *syntax.Word) []string {
 	var f field
+	m.splitInto(&f, w)
+	return f.out
+}
+
+func (m *machine) splitInto(f *field, w *syntax.Word) {
 	for _, part := range w.Parts {
-		m.part(&f, part)
+		m.part(f, part)
 	}
 	f.end()
-	return f.out
 }
 
 func (m *machine) part(f *field, part syntax.WordPart) {
@@ -140,14 +148,14 @@ func (m *machine) text(w *syntax.Word) string {
 	var b strings.Builder
 	for _, part := range w.Parts {
 		var f field
-		m.part(&f, part)
-		f.end()
-		if p, ok := part.(*syntax.ParamExp); ok { // not split here
-			values, _ := m.param(p, true)
-			f.out = values
-		}
-		if p, ok := part.(*syntax.CmdSubst); ok {
+		switch p := part.(type) { // neither is split here
+		case *syntax.ParamExp:
+			f.out, _ = m.param(p, true)
+		case *syntax.CmdSubst:
 			f.out = []string{m.substitute(p, true)}
+		default:
+			m.part(&f, part)
+			f.end()
 		}
 		for i, text := range f.out {
 			if i > 0 {
@@ -182,7 +190,7 @@ func (m *machine) number(x syntax.ArithmExpr, n syntax.Node) string {
 
 // substitute is the output of a command, as far as it can be told.
 func (m *machine) substitute(c *syntax.CmdSubst, quoted bool) string {
-	if m.depth > maxDepth {
+	if m.left--; m.left < 0 || m.depth > maxDepth {
 		m.lost = true
 		return open("$(…)", quoted)
 	}

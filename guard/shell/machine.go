@@ -19,6 +19,8 @@ const (
 	maxRounds     = 64        // of a loop
 	maxOthers     = 4         // parameters that are told apart
 	maxWord       = 64 << 10  // bytes of an expanded word
+	maxWords      = 256 << 10 // bytes of a command's words
+	maxFields     = 4096      // words of a command
 )
 
 // parsers are costly to make.
@@ -132,7 +134,7 @@ type state struct {
 	params []string
 	others [][]string // where ways with other parameters met: what they may be
 	cwd    string     // "": not known
-	last   last   // programs that may be the last that was run
+	last   last       // programs that may be the last that was run
 	drop   *guard.Drop
 }
 

@@ -21,7 +21,7 @@ func (v value) joined() string { return strings.Join(v.words, " ") }
 
 // param expands a parameter; list says that each is a word by itself.
 func (m *machine) param(p *syntax.ParamExp, quoted bool) (words []string, list bool) {
-	if m.depth > maxDepth {
+	if m.left--; m.left < 0 || m.depth > maxDepth {
 		m.lost = true
 		return []string{open("$…", quoted)}, false
 	}

@@ -106,7 +106,7 @@ func shellScript(argv []string) (script []string, ok bool) {
 		return nil, false
 	}
 	o := shellOptions(argv[1:])
-	if o.has("c") || o.has("s") || len(o.operands) == 0 {
+	if o.has("c") || o.has("s") || len(o.operands) == 0 || o.operands[0] == "-" {
 		return nil, false
 	}
 	return o.operands, true

@@ -160,9 +160,9 @@ func (m *machine) assignArray(a *syntax.Assign) {
 		}
 		words = append(words, m.split(e.Value)...)
 	}
-	if len(words) > 1000 {
+	if len(words) > maxFields {
 		m.lost = true
-		words = words[:1000]
+		words = words[:maxFields]
 	}
 	delete(m.now.vars, a.Name.Value)
 	m.now.arrays[a.Name.Value] = words

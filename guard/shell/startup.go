@@ -168,12 +168,14 @@ func interpreter(line string) string {
 		return "sh" // a text without that line is run by the shell that starts it
 	}
 	for _, word := range strings.Fields(rest) {
-		switch base := path.Base(word); {
+		base := path.Base(word)
+		_, wraps := wrapperOf(base)
+		switch {
 		case isShell(base):
 			return "sh"
 		case base == "execlineb":
 			return "execline"
-		case base == "env", base == "with-contenv", base == "busybox", strings.HasPrefix(word, "-"):
+		case wraps, base == "env", strings.HasPrefix(word, "-"):
 		default:
 			return ""
 		}
