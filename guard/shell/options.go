@@ -4,65 +4,82 @@ import "strings"
 
 // options are what stands behind a command's name.
 type options struct {
-	values   map[string][]string // by the first of an option's names; "" for one without an argument
+	given    []option // in order
 	operands []string
 	loose    bool // there are words that could not be expanded and may be options
 }
 
-func (o options) has(name string) bool { return len(o.values[name]) > 0 }
+// option is one that was given, by the first of its names; value is "" where it takes none.
+type option struct{ name, value string }
+
+func (o options) has(name string) bool {
+	_, ok := o.last(name)
+	return ok
+}
 
 // last is the argument that counts, as options are mostly understood.
 func (o options) last(name string) (string, bool) {
-	v := o.values[name]
-	if len(v) == 0 {
-		return "", false
+	for i := len(o.given) - 1; i >= 0; i-- {
+		if o.given[i].name == name {
+			return o.given[i].value, true
+		}
 	}
-	return v[len(v)-1], true
+	return "", false
 }
 
 // optionNames says how a program's options are called: "u|uid: r|system" is -u N, --uid=N, --uid N, -r, --system.
-type optionNames struct {
-	first map[string]string // by any name
-	takes map[string]bool   // an argument, by the first name
-}
+type optionNames string
 
-func namesOf(spec string) optionNames {
-	n := optionNames{map[string]string{}, map[string]bool{}}
-	for one := range strings.FieldsSeq(spec) {
-		one, takes := strings.CutSuffix(one, ":")
-		first, _, _ := strings.Cut(one, "|")
-		n.takes[first] = takes
-		for name := range strings.SplitSeq(one, "|") {
-			n.first[name] = first
+// each calls visit for every name until it returns false.
+func (n optionNames) each(visit func(name, first string, takes bool) bool) {
+	for spec := range strings.FieldsSeq(string(n)) {
+		spec, takes := strings.CutSuffix(spec, ":")
+		first, _, _ := strings.Cut(spec, "|")
+		for name, rest, more := strings.Cut(spec, "|"); ; name, rest, more = strings.Cut(rest, "|") {
+			if !visit(name, first, takes) {
+				return
+			}
+			if !more {
+				break
+			}
 		}
 	}
-	return n
+}
+
+// find is the first name of an option, and whether it takes an argument. One that nobody knows takes none.
+func (n optionNames) find(name string) (first string, takes bool) {
+	first = name
+	n.each(func(other, f string, t bool) bool {
+		if other == name {
+			first, takes = f, t
+		}
+		return other != name
+	})
+	return first, takes
 }
 
 // long finds an option by its name or the beginning of only one.
-func (n optionNames) long(name string) string {
-	if first, ok := n.first[name]; ok {
-		return first
-	}
-	found := ""
-	for full, first := range n.first {
-		if len(full) > 1 && strings.HasPrefix(full, name) {
-			if found != "" && found != first {
-				return name
-			}
-			found = first
+func (n optionNames) long(name string) (first string, takes bool) {
+	found, several, exact := "", false, false
+	n.each(func(other, f string, t bool) bool {
+		switch {
+		case other == name:
+			found, takes, exact = f, t, true
+		case len(other) > 1 && strings.HasPrefix(other, name):
+			several = several || found != "" && found != f
+			found, takes = f, t
 		}
+		return !exact
+	})
+	if !exact && (found == "" || several) {
+		return name, false
 	}
-	if found == "" {
-		return name
-	}
-	return found
+	return found, takes
 }
 
 // parseOptions reads words as getopt_long does; untilOperand, as programs do that start another one.
 func parseOptions(spec string, words []string, untilOperand bool) options {
-	n := namesOf(spec)
-	o := options{values: map[string][]string{}}
+	n, o := optionNames(spec), options{}
 	for len(words) > 0 {
 		w := words[0]
 		words = words[1:]
@@ -88,30 +105,26 @@ func parseOptions(spec string, words []string, untilOperand bool) options {
 
 func (o *options) addLong(n optionNames, text string, rest []string) []string {
 	name, value, given := strings.Cut(text, "=")
-	name = n.long(name)
-	if !given && n.takes[name] && len(rest) > 0 {
+	first, takes := n.long(name)
+	if !given && takes && len(rest) > 0 {
 		value, rest = rest[0], rest[1:]
 	}
-	o.values[name] = append(o.values[name], value)
+	o.given = append(o.given, option{first, value})
 	return rest
 }
 
 func (o *options) addShort(n optionNames, cluster string, rest []string) []string {
-	for i := 0; i < len(cluster); i++ {
-		letter := cluster[i : i+1]
-		name, ok := n.first[letter]
-		if !ok {
-			name = letter
-		}
-		if !n.takes[name] {
-			o.values[name] = append(o.values[name], "")
+	for i := range len(cluster) {
+		name, takes := n.find(cluster[i : i+1])
+		if !takes {
+			o.given = append(o.given, option{name, ""})
 			continue
 		}
 		value := cluster[i+1:]
 		if value == "" && len(rest) > 0 {
 			value, rest = rest[0], rest[1:]
 		}
-		o.values[name] = append(o.values[name], value)
+		o.given = append(o.given, option{name, value})
 		break
 	}
 	return rest
