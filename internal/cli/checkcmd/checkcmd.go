@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -31,6 +32,7 @@ type files struct {
 
 // Main runs the program and returns its exit code.
 func Main(args []string, in, out, errw *os.File) int {
+	debug.SetGCPercent(400) // what a document needs is gone before the next but few: little is ever live
 	return run(args, files{in, out, errw})
 }
 
