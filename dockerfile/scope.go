@@ -2,7 +2,6 @@ package dockerfile
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -236,7 +235,7 @@ func (s *Scope) expand(lex *shell.Lex, word string) (Expansion, error) {
 		return Expansion{Unset: e.Unset, Empty: e.Empty, Through: e.Through}, nil
 	}
 	if err != nil {
-		return Expansion{}, fmt.Errorf("expand variables: %w", err)
+		return Expansion{}, err
 	}
 	return e, nil
 }
@@ -250,11 +249,7 @@ func (s *Scope) Words(word string) ([]string, error) {
 		return nil, errTooLong
 	}
 	lex := s.build.lexer()
-	words, err := lex.ProcessWords(word, getter{s})
-	if err != nil {
-		return nil, fmt.Errorf("expand variables: %w", err)
-	}
-	return words, nil
+	return lex.ProcessWords(word, getter{s})
 }
 
 // growth is how many bytes a word can expand to: linear in the values, but for ${X//a/b}, which puts a part of the

@@ -31,7 +31,7 @@ func (d *DB) Write(file File, content []byte) {
 
 // Copy puts the file of another image into this one, as the other is now.
 func (d *DB) Copy(file File, from *DB) {
-	from = from.Clone()
+	from = from.freeze()
 	d.copied = d.copied || !from.isCheap()
 	d.add(step{file: file, put: func(reading bool) *tables {
 		if reading {
@@ -41,9 +41,18 @@ func (d *DB) Copy(file File, from *DB) {
 	}})
 }
 
+// freeze is a copy that stays as it is, one for all who ask: images that take files from each other's images would
+// otherwise have each of them worked out again and again.
+func (d *DB) freeze() *DB {
+	if d.frozen == nil {
+		d.frozen = d.Clone()
+	}
+	return d.frozen
+}
+
 func (d *DB) add(s step) {
 	d.steps = append(d.steps, s)
-	d.now = nil
+	d.now, d.seen, d.frozen = nil, nil, nil
 }
 
 // do makes a step.
@@ -65,14 +74,16 @@ func (d *DB) unread() *tables {
 	if d.now != nil {
 		return d.now
 	}
-	t := unknown("")
-	if d.base.cheap {
-		t = d.base.load().clone()
+	if d.seen == nil {
+		d.seen = unknown("")
+		if d.base.cheap {
+			d.seen = d.base.load().clone()
+		}
+		for _, s := range d.steps {
+			d.seen.do(s, false)
+		}
 	}
-	for _, s := range d.steps {
-		t.do(s, false)
-	}
-	return t
+	return d.seen
 }
 
 // isCheap reports whether reading everything costs no transfer.

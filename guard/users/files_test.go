@@ -63,3 +63,25 @@ func TestCopyReadsForNamesOnly(t *testing.T) {
 		t.Errorf("app is %+v after %d transfers", u, reads)
 	}
 }
+
+// TestCopiesOfCopies would not end if each copy were worked out by itself.
+func TestCopiesOfCopies(t *testing.T) {
+	for name, cheap := range map[string]bool{"local": true, "remote": false} {
+		t.Run(name, func(t *testing.T) {
+			last := users.Lazy(cheap, func() (passwd, group []byte, err error) { return []byte(onePasswd), nil, nil })
+			for range 60 {
+				next := users.Parse(nil, nil)
+				next.Copy(users.Passwd, last)
+				next.Copy(users.Group, last)
+				next.Copy(users.Passwd, last)
+				last = next
+			}
+			if u := last.Resolve("1000"); u.UID != guard.Exactly(1000) {
+				t.Errorf("1000 is %+v", u)
+			}
+			if u := last.Resolve("app"); u.UID != guard.Exactly(1000) {
+				t.Errorf("app is %+v", u)
+			}
+		})
+	}
+}

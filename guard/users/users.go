@@ -21,6 +21,8 @@ type DB struct {
 	steps  []step
 	copied bool    // a step takes a file that costs a transfer
 	now    *tables // base after all steps; nil until it is asked for
+	seen   *tables // the same without a transfer; nil until it is asked for
+	frozen *DB     // a copy that other databases take files from; nil until one does
 }
 
 // Parse is the database of two files' contents; nil is a missing file.

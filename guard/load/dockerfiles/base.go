@@ -19,6 +19,7 @@ type base struct {
 	image   *guard.Image // nil: scratch, or not known
 	scratch bool
 	why     string // why nothing is known of the image
+	db      *users.DB
 }
 
 // defaultPath is what BuildKit sets where an image sets none.
@@ -110,13 +111,17 @@ func exposedPorts(exposed map[string]struct{}, from guard.Location) []guard.Port
 	return ports
 }
 
-// users is the base's user database.
+// users is the base's user database, to be changed by whoever asks.
 func (a *base) users(ctx context.Context) *users.DB {
-	switch {
-	case a.image != nil:
-		return images.Users(ctx, a.image)
-	case a.scratch:
-		return users.Parse(nil, nil)
+	if a.db == nil {
+		switch {
+		case a.image != nil:
+			a.db = images.Users(ctx, a.image)
+		case a.scratch:
+			a.db = users.Parse(nil, nil)
+		default:
+			a.db = users.Unknown(a.why)
+		}
 	}
-	return users.Unknown(a.why)
+	return a.db.Clone()
 }

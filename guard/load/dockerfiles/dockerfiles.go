@@ -13,6 +13,7 @@ import (
 
 	"github.com/deckhand-engine/deckhand/dockerfile"
 	"github.com/deckhand-engine/deckhand/guard"
+	"github.com/deckhand-engine/deckhand/guard/users"
 )
 
 // maxStages is how many stages a Dockerfile may have to be followed; each may ask for the files of all before it.
@@ -50,9 +51,11 @@ func load(ctx context.Context, src guard.Source, env guard.Env) (*guard.Subject,
 	if err != nil {
 		return nil, err
 	}
-	b := &build{src: src, env: env, file: file, global: global, stages: make([]*stage, len(file.Stages))}
+	b := &build{
+		src: src, env: env, file: file, global: global, stages: make([]*stage, len(file.Stages)),
+		images: map[string]*users.DB{}, lookups: map[fileOf]lookedUp{}, files: buildContext{dir: contextDir(src)},
+	}
 	defer b.files.close()
-	b.files.dir = contextDir(src)
 	s, err := b.follow(ctx, target)
 	if err != nil {
 		return nil, err

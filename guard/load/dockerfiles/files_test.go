@@ -1,6 +1,7 @@
 package dockerfiles_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,6 +84,23 @@ func fileCases() map[string]userCase {
 func TestUserFiles(t *testing.T) {
 	for name, tt := range fileCases() {
 		t.Run(name, func(t *testing.T) { checkUser(t, tt) })
+	}
+}
+
+// TestStagesOfStages would not end if each stage were worked out for every stage that takes files from it.
+func TestStagesOfStages(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("FROM debian AS s0\nRUN useradd -u 1234 -g audio app\n")
+	for i := range 80 {
+		fmt.Fprintf(&b, "FROM s%d AS s%d\nCOPY --from=s%d /etc/passwd /etc/group /etc/\nCOPY --from=s%d /run /run\n", i, i+1, i, i)
+	}
+	b.WriteString("USER app\nENTRYPOINT [\"/run\"]\n")
+	if s := text(t, b.String()); s.User.UID != id(1234) || s.User.GID != id(29) {
+		t.Errorf("app is %+v", s.User)
+	}
+	root := strings.Replace(b.String(), "USER app", "USER root", 1)
+	if s := text(t, root); !s.User.Root() || s.Drop != nil {
+		t.Errorf("root is %+v, %+v", s.User, s.Drop)
 	}
 }
 

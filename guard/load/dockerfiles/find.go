@@ -8,8 +8,8 @@ import (
 )
 
 // maxLooks is how many lookups of files a Dockerfile is worth: stages that copy from each other could ask for more
-// than anybody can answer.
-const maxLooks = 500
+// than anybody wants to wait for.
+const maxLooks = 2000
 
 // presence is what is known of a file of a stage.
 type presence int
@@ -50,7 +50,15 @@ func (p *placement) originsOf(target string) []origin {
 		}
 		return []origin{{path.Join(path.Dir(p.source), below), false}}
 	}
-	found := []origin{{path.Join(p.source, below), false}}
+	return p.originsBelow(below)
+}
+
+// originsBelow is originsOf for a path below the destination: of a file in a directory, or of a file by its name.
+func (p *placement) originsBelow(below string) []origin {
+	var found []origin
+	if !isUserFile(p.source) {
+		found = append(found, origin{path.Join(p.source, below), false})
+	}
 	if below == path.Base(p.source) {
 		found = append(found, origin{p.source, p.into})
 	}
@@ -69,8 +77,33 @@ func (p *placement) originsWithParents(target string) []origin {
 	return nil
 }
 
+// fileOf is a file of a stage.
+type fileOf struct {
+	stage *stage
+	path  string
+}
+
+// lookedUp is what a lookup found.
+type lookedUp struct {
+	content []byte
+	found   presence
+}
+
 // lookup finds a file of a stage as it is at the stage's end, if COPY or ADD put it there.
 func (b *build) lookup(ctx context.Context, s *stage, target string) ([]byte, presence) {
+	key := fileOf{s, target}
+	if before, ok := b.lookups[key]; ok {
+		return before.content, before.found
+	}
+	if b.looks++; b.looks > maxLooks {
+		return nil, opaque
+	}
+	content, found := b.lookupInChain(ctx, s, target)
+	b.lookups[key] = lookedUp{content, found}
+	return content, found
+}
+
+func (b *build) lookupInChain(ctx context.Context, s *stage, target string) ([]byte, presence) {
 	for at := s; at != nil; at = at.parent {
 		for _, e := range slices.Backward(at.events) {
 			if e.put == nil {
@@ -87,9 +120,6 @@ func (b *build) lookup(ctx context.Context, s *stage, target string) ([]byte, pr
 // look is lookup in one placement.
 func (b *build) look(ctx context.Context, p *placement, target string) ([]byte, presence) {
 	for _, o := range p.originsOf(target) {
-		if b.looks++; b.looks > maxLooks {
-			return nil, opaque
-		}
 		content, found := b.readOrigin(ctx, p, o.source)
 		switch {
 		case found != absent:
@@ -122,6 +152,12 @@ func (b *build) readOrigin(ctx context.Context, p *placement, source string) ([]
 }
 
 func (b *build) readContext(name string) ([]byte, presence) {
+	if b.files.dir == "" {
+		return nil, absent
+	}
+	if b.looks++; b.looks > maxLooks {
+		return nil, opaque
+	}
 	if content, ok := b.files.read(name); ok {
 		return content, present
 	}

@@ -88,11 +88,14 @@ func (b *build) otherUsers(ctx context.Context, p *placement) *users.DB {
 		}
 		return b.users(ctx, other)
 	}
-	image, err := b.image(ctx, p.image)
-	if err != nil {
-		return nil
+	db, found := b.images[p.image]
+	if !found {
+		if image, err := b.image(ctx, p.image); err == nil {
+			db = images.Users(ctx, image)
+		}
+		b.images[p.image] = db
 	}
-	return images.Users(ctx, image)
+	return db
 }
 
 // mayHold reports whether a placement that was looked into in vain may hold the file after all: a directory that
@@ -114,10 +117,16 @@ func (b *build) mayHold(p *placement, f userFile) bool {
 func looksLikeFile(source string) bool {
 	dir, base := path.Base(path.Dir("/"+source)), path.Base(source)
 	switch {
-	case dir == "bin", dir == "sbin", base == "passwd", base == "group", base == "shadow":
+	case dir == "bin", dir == "sbin", isUserFile(source):
 		return true
 	case base == ".", strings.HasSuffix(base, ".d"):
 		return false
 	}
 	return path.Ext(base) != ""
+}
+
+// isUserFile reports whether a name is one that directories do not have.
+func isUserFile(source string) bool {
+	base := path.Base(source)
+	return base == "passwd" || base == "group" || base == "shadow"
 }

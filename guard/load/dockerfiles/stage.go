@@ -18,9 +18,12 @@ type build struct {
 	env    guard.Env
 	file   *dockerfile.File
 	global *dockerfile.Scope
-	stages []*stage // those that were followed
+	stages []*stage             // those that were followed
+	images map[string]*users.DB // of the images that files are copied from; nil: not known
 	files  buildContext
-	looks  int // lookups of files so far
+	looks  int // for files, so far
+
+	lookups map[fileOf]lookedUp
 }
 
 // stage is a stage at its end, or while it is followed.
