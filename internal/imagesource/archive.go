@@ -44,8 +44,8 @@ func (d directory) has(name string) bool {
 	return err == nil
 }
 
-// tarball is a tar's files, which stay where they are. One that is compressed is read from its start for each file.
-type tarball struct {
+// tarFile is a tar's files, which stay where they are. One that is compressed is read from its start for each file.
+type tarFile struct {
 	path       string
 	compressed bool
 	files      map[string]section
@@ -59,8 +59,8 @@ type section struct {
 	size   int64
 }
 
-// openTarball finds out what a tar holds.
-func openTarball(ctx context.Context, name string) (*tarball, error) {
+// openTarFile finds out what a tar holds.
+func openTarFile(ctx context.Context, name string) (*tarFile, error) {
 	f, err := openRegular(name)
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func openTarball(ctx context.Context, name string) (*tarball, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("read archive: %w", err)
 	}
-	t := &tarball{
+	t := &tarFile{
 		path: name, compressed: archive.Sniff(head[:n]) != archive.Plain,
 		files: make(map[string]section), links: make(map[string]string),
 	}
@@ -100,7 +100,7 @@ func openRegular(name string) (*os.File, error) {
 	return os.Open(name)
 }
 
-func (t *tarball) index(ctx context.Context, r io.Reader, position func() (int64, error)) error {
+func (t *tarFile) index(ctx context.Context, r io.Reader, position func() (int64, error)) error {
 	tr := tar.NewReader(r)
 	for i := 0; ; i++ {
 		hdr, err := tr.Next()
@@ -128,7 +128,7 @@ func (t *tarball) index(ctx context.Context, r io.Reader, position func() (int64
 	}
 }
 
-func (t *tarball) add(hdr *tar.Header, at section) error {
+func (t *tarFile) add(hdr *tar.Header, at section) error {
 	name, err := archive.CleanName(hdr.Name)
 	if err != nil {
 		return err
@@ -152,7 +152,7 @@ func (t *tarball) add(hdr *tar.Header, at section) error {
 }
 
 // find follows links inside the archive.
-func (t *tarball) find(name string) (section, bool) {
+func (t *tarFile) find(name string) (section, bool) {
 	name = path.Clean(name)
 	for range 16 {
 		if at, ok := t.files[name]; ok {
@@ -167,12 +167,12 @@ func (t *tarball) find(name string) (section, bool) {
 	return section{}, false
 }
 
-func (t *tarball) has(name string) bool {
+func (t *tarFile) has(name string) bool {
 	_, ok := t.find(name)
 	return ok
 }
 
-func (t *tarball) open(ctx context.Context, name string) (io.ReadCloser, error) {
+func (t *tarFile) open(ctx context.Context, name string) (io.ReadCloser, error) {
 	at, ok := t.find(name)
 	if !ok {
 		return nil, &fs.PathError{Op: "find in archive", Path: name, Err: fs.ErrNotExist}

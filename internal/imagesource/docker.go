@@ -57,8 +57,8 @@ func (s *Source) dockerArchive(ctx context.Context, name string) (*guard.Image, 
 	return img, nil
 }
 
-func openDockerArchive(ctx context.Context, file string) (*tarball, []dockerImage, error) {
-	t, err := openTarball(ctx, file)
+func openDockerArchive(ctx context.Context, file string) (*tarFile, []dockerImage, error) {
+	t, err := openTarFile(ctx, file)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/deckhand-engine/deckhand/guard"
+	archive "github.com/deckhand-engine/deckhand/internal/layer"
 )
 
 // maxFileBytes is the largest file that Read returns.
@@ -183,7 +184,7 @@ func (r *reading) scan(ctx context.Context, at uint16, wanted map[string]bool, e
 		k := &kept{kind: e.kind, link: e.link, large: hdr.Size > maxFileBytes}
 		if e.kind == regular && !k.large {
 			if k.data, err = io.ReadAll(content); err != nil {
-				return err
+				return archive.ArchiveError(err)
 			}
 		}
 		r.kept[place{at, e.name}] = k

@@ -51,7 +51,7 @@ func (s *Source) fromLayout(ctx context.Context, scheme, name string) (*guard.Im
 
 func openLayout(ctx context.Context, scheme, file string) (members, error) {
 	if scheme == schemeArchive {
-		t, err := openTarball(ctx, file)
+		t, err := openTarFile(ctx, file)
 		if err != nil {
 			return nil, err
 		}

@@ -38,9 +38,15 @@ const open = math.MaxUint16
 type node struct {
 	link    uint32 // index into tree.links
 	layer   uint16 // the topmost that says so; 0 is the top
-	barrier uint16 // what layers below this one have at or below the name is hidden
+	barrier uint16 // what layers below this one have below the name is hidden
+	ends    uint16 // so is what they have of the name itself
 	kind    kind
 	upper   bool // a layer above layer has the name as a directory as well
+}
+
+// hide hides what the layers below have of the name.
+func (n *node) hide(layer uint16) {
+	n.barrier, n.ends = min(n.barrier, layer), min(n.ends, layer)
 }
 
 // tree merges layers from the topmost down. It keeps names as hashes, so that it is small where layers are large.
@@ -90,24 +96,26 @@ func (t *tree) add(layer uint16, name string, k kind, link string) (visible, see
 	n, known := t.get(name)
 	switch {
 	case !known:
-		n = node{kind: k, layer: layer, barrier: open}
-	case n.barrier < layer: // something else, or nothing, in a layer above
+		n = node{kind: k, layer: layer, barrier: open, ends: open}
+	case n.ends < layer: // something else, or nothing, in a layer above
 		return false, false, nil
 	case n.layer == layer && !n.upper:
 		seen = n.kind != gone && n.kind != implied
 		n.kind = k
-	case k.isDir(): // n is a directory of a layer above
-		visible = n.kind == implied
-		t.set(name, node{kind: dir, layer: layer, barrier: n.barrier, upper: true})
-		return visible, false, nil
+	case k.isDir(): // n is a directory of a layer above, which may have no entry for it
+		if n.kind == implied {
+			t.set(name, node{kind: dir, layer: layer, barrier: n.barrier, ends: n.ends, upper: true})
+			return true, false, nil
+		}
+		return n.layer == layer, n.layer == layer, nil
 	default:
-		n.barrier = min(n.barrier, layer)
+		n.hide(layer)
 		t.set(name, n)
 		return false, false, nil
 	}
 	n.link = at
 	if !k.isDir() {
-		n.barrier = layer
+		n.hide(layer)
 	}
 	t.set(name, n)
 	return true, seen, t.full()
@@ -138,7 +146,7 @@ func (t *tree) addParents(layer uint16, name string) {
 		n, known := t.get(name)
 		switch {
 		case !known:
-			t.set(name, node{kind: implied, layer: layer, barrier: open})
+			t.set(name, node{kind: implied, layer: layer, barrier: open, ends: open})
 		case n.kind == gone && n.layer == layer:
 			n.kind = implied
 			t.set(name, n)
@@ -156,9 +164,9 @@ func (t *tree) remove(layer uint16, name string) error {
 	t.addParents(layer, name)
 	n, known := t.get(name)
 	if !known {
-		n = node{kind: gone, layer: layer, barrier: open}
+		n = node{kind: gone, layer: layer, barrier: open, ends: open}
 	}
-	n.barrier = min(n.barrier, layer)
+	n.hide(layer)
 	t.set(name, n)
 	return t.full()
 }
