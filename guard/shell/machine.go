@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -34,13 +35,16 @@ func parse(source string) ([]*syntax.Stmt, error) {
 	}
 	defer parsers.Put(p)
 	var stmts []*syntax.Stmt
-	for s, err := range p.StmtsSeq(strings.NewReader(source)) {
+	var failure error
+	for s, err := range p.StmtsSeq(strings.NewReader(source)) { // to its end: it goes on after an error
 		if err != nil {
-			return stmts, err
+			failure = cmp.Or(failure, err)
 		}
-		stmts = append(stmts, s)
+		if s != nil && failure == nil {
+			stmts = append(stmts, s)
+		}
 	}
-	return stmts, nil
+	return stmts, failure
 }
 
 // verdict is whether a command succeeds.
