@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"embed"
 	"fmt"
 	"io"
 	"log"
@@ -123,10 +124,17 @@ func writeDockerfiles(dir string, n int) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	shapes := dockerfileShapes()
+	entries, err := shapes.ReadDir("shapes")
+	if err != nil {
+		return err
+	}
 	for i := range n {
+		shape, err := shapes.ReadFile("shapes/" + entries[i%len(entries)].Name())
+		if err != nil {
+			return err
+		}
 		text := strings.NewReplacer("@N@", strconv.Itoa(i), "@BASE@", fmt.Sprintf("registry.example.com/base/%d:%d", i%50, i%7)).
-			Replace(shapes[i%len(shapes)])
+			Replace(string(shape))
 		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("Dockerfile.%04d", i)), []byte(text), 0o600); err != nil {
 			return err
 		}
@@ -134,103 +142,8 @@ func writeDockerfiles(dir string, n int) error {
 	return nil
 }
 
-// dockerfileShapes are Dockerfiles as people write them: a service from a distribution's package, a compiled program
-// in two stages, a Node and a Python application, an image with an entrypoint that gives up root.
-func dockerfileShapes() []string {
-	return []string{
-		`FROM debian:12
-LABEL org.opencontainers.image.title="service @N@"
-ENV LANG=C.UTF-8 SERVICE_HOME=/srv/service-@N@
-RUN apt-get update \
- && apt-get install -y --no-install-recommends \
-      ca-certificates \
-      redis-server \
-      tzdata \
- && rm -rf /var/lib/apt/lists/*
-COPY redis.conf /etc/redis/redis.conf
-EXPOSE 6379
-VOLUME ["/data"]
-WORKDIR /data
-CMD ["redis-server", "/etc/redis/redis.conf"]
-`,
-		`# syntax=docker/dockerfile:1
-ARG GO_VERSION=1.26
-FROM golang:${GO_VERSION} AS build
-WORKDIR /src
-COPY go.mod go.sum ./
-RUN --mount=type=cache,target=/go/pkg/mod go mod download
-COPY . .
-ARG VERSION=v0.@N@
-RUN --mount=type=cache,target=/root/.cache/go-build \
-    CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /out/service ./cmd/service
-
-FROM scratch
-COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
-COPY --from=build /out/service /service
-USER 65532:65532
-EXPOSE 8080
-ENTRYPOINT ["/service"]
-CMD ["--listen", ":8080", "--shard", "@N@"]
-`,
-		`FROM node:22-slim AS deps
-WORKDIR /app
-COPY package.json package-lock.json ./
-RUN npm ci --omit=dev && npm cache clean --force
-
-FROM node:22-slim
-ENV NODE_ENV=production \
-    PORT=3000 \
-    APP_NAME=app-@N@
-WORKDIR /app
-COPY --from=deps --chown=node:node /app/node_modules ./node_modules
-COPY --chown=node:node . .
-USER node
-EXPOSE 3000
-HEALTHCHECK --interval=30s --timeout=3s CMD wget -qO- http://localhost:3000/health || exit 1
-CMD ["node", "server.js"]
-`,
-		`FROM @BASE@
-ARG DEBIAN_FRONTEND=noninteractive
-RUN set -eux; \
-    groupadd --gid 1001 app; \
-    useradd --uid 1001 --gid app --create-home --shell /usr/sbin/nologin app; \
-    mkdir -p /opt/app/logs; \
-    chown -R app:app /opt/app/logs
-COPY requirements.txt /opt/app/
-RUN pip install --no-cache-dir -r /opt/app/requirements.txt
-COPY src/ /opt/app/src/
-ENV PYTHONUNBUFFERED=1 DATABASE_URL=postgres://db-@N@/app
-WORKDIR /opt/app
-USER app
-EXPOSE 8000/tcp
-ENTRYPOINT ["gunicorn"]
-CMD ["--bind", "0.0.0.0:8000", "src.main:app"]
-`,
-		`FROM alpine:3.22
-# The service number @N@ starts as root and gives it up.
-RUN addgroup -S web && adduser -S -G web -h /var/lib/web web \
- && apk add --no-cache nginx su-exec curl
-COPY --chmod=755 entrypoint.sh /entrypoint.sh
-COPY <<EOF /etc/nginx/http.d/default.conf
-server {
-  listen 8080;
-  root /var/lib/web/@N@;
-}
-EOF
-EXPOSE 80 443
-ENTRYPOINT ["su-exec", "web", "/entrypoint.sh"]
-CMD ["nginx", "-g", "daemon off;"]
-`,
-		`FROM @BASE@ AS builder
-USER root
-RUN apt-get update && apt-get install -y build-essential git && make -j4 -C /usr/src/app-@N@
-
-FROM @BASE@
-USER root
-COPY --from=builder /usr/src/app/bin /usr/local/bin
-RUN chmod 0755 /usr/local/bin/* && ldconfig
-ENV API_TOKEN=changeme
-CMD /usr/local/bin/app-@N@ --foreground
-`,
-	}
-}
+// shapes are Dockerfiles as people write them: a service from a distribution's package, a compiled program in two
+// stages, a Node and a Python application, an image whose entrypoint gives up root, one that never does.
+//
+//go:embed shapes/*.Dockerfile
+var shapes embed.FS

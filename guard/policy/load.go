@@ -11,9 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"go.yaml.in/yaml/v3"
+	"go.yaml.in/yaml/v4"
 
 	"github.com/deckhand-engine/deckhand/guard"
+	"github.com/deckhand-engine/deckhand/guard/load/yamltree"
 	"github.com/deckhand-engine/deckhand/guard/rules"
 )
 
@@ -68,7 +69,7 @@ func Parse(file string, data []byte, o Options) (*Policy, error) {
 	case errors.Is(err, io.EOF) || err == nil && len(document.Content) == 0:
 		return nil, fmt.Errorf("%s:1: the policy is empty: write version: 1", file)
 	case err != nil:
-		return nil, syntaxError(file, err)
+		return nil, syntaxError(file, data, err)
 	}
 	r := &reader{file: file, policy: p}
 	r.top(document.Content[0])
@@ -76,7 +77,7 @@ func Parse(file string, data []byte, o Options) (*Policy, error) {
 	case err == nil:
 		r.fail(&next, "a policy is one document: take out what follows ---")
 	case !errors.Is(err, io.EOF):
-		return nil, syntaxError(file, err)
+		return nil, syntaxError(file, data, err)
 	}
 	if len(r.errs) > 0 {
 		return nil, errors.Join(r.errs...)
@@ -84,16 +85,14 @@ func Parse(file string, data []byte, o Options) (*Policy, error) {
 	return p, nil
 }
 
-// syntaxError moves the line that the YAML library names to the front.
-func syntaxError(file string, err error) error {
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	if rest, ok := strings.CutPrefix(text, "line "); ok {
-		line, what, found := strings.Cut(rest, ": ")
-		if _, err := strconv.Atoi(line); err == nil && found {
-			return fmt.Errorf("%s:%s: %s", file, line, what)
-		}
+// syntaxError puts the line where the text goes wrong in front. The library tells it in words only, which
+// yamltree understands.
+func syntaxError(file string, data []byte, err error) error {
+	_, located := yamltree.Parse(file, data, yamltree.Options{})
+	if e, ok := errors.AsType[*guard.SyntaxError](located); ok {
+		return fmt.Errorf("%s:%d: %s", file, e.Line, e.Text)
 	}
-	return fmt.Errorf("%s: %s", file, text)
+	return fmt.Errorf("%s: %w", file, err)
 }
 
 // reader reads the nodes of a policy and collects what is wrong with it.

@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/deckhand-engine/deckhand/internal/ui"
 )
 
 // The exit codes.
@@ -28,12 +30,13 @@ const (
 type files struct {
 	in       *os.File
 	out, err io.Writer
+	status   *ui.Status // on err
 }
 
 // Main runs the program and returns its exit code.
 func Main(args []string, in, out, errw *os.File) int {
 	debug.SetGCPercent(400) // what a document needs is gone before the next but few: little is ever live
-	return run(args, files{in, out, errw})
+	return run(args, files{in, out, errw, ui.NewStatus(errw)})
 }
 
 func run(args []string, std files) int {

@@ -37,19 +37,18 @@ func (o *options) run(ctx context.Context, std files, args []string) error {
 	if err != nil {
 		return err
 	}
-	status := ui.NewStatus(std.err)
-	defer status.Clear()
+	defer std.status.Clear()
 	if o.fix || o.diff {
 		if err := o.fixAll(ctx, std, c, args); err != nil {
 			return err
 		}
 	}
-	out, err := o.openOutput(status.Around(std.out))
+	out, err := o.openOutput(std.status.Around(std.out))
 	if err != nil {
 		return err
 	}
-	sum, err := o.report(ctx, std, c, args, out, status)
-	status.Clear()
+	sum, err := o.report(ctx, std, c, args, out)
+	std.status.Clear()
 	if err != nil {
 		out.discard()
 		return err
@@ -61,7 +60,7 @@ func (o *options) run(ctx context.Context, std files, args []string) error {
 }
 
 // report checks all arguments and writes what is found.
-func (o *options) report(ctx context.Context, std files, c *check.Checker, args []string, out io.Writer, status *ui.Status) (report.Summary, error) {
+func (o *options) report(ctx context.Context, std files, c *check.Checker, args []string, out io.Writer) (report.Summary, error) {
 	var sum report.Summary
 	w, err := report.New(o.format, out, report.Options{
 		Colour: o.colored(std.out), Width: o.width(std.out), Version: version.Number(), Page: docs.Page, Policy: c.Policy,
@@ -76,7 +75,7 @@ func (o *options) report(ctx context.Context, std files, c *check.Checker, args 
 	n := 0
 	run := check.RunOptions{Kind: o.textKind(), SkipUnknown: o.skip, Stdin: std.in, Jobs: o.jobs, Done: func(path string) {
 		n++
-		status.Set("checked " + strconv.Itoa(n) + ", now " + path)
+		std.status.Set("checked " + strconv.Itoa(n) + ", now " + path)
 	}}
 	err = c.Run(ctx, args, run, func(doc *guard.Document) error {
 		sum.Add(doc)
