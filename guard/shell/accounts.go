@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/deckhand-engine/deckhand/guard"
@@ -159,22 +160,20 @@ func (e *effects) useradd(m *machine, args []string) {
 // adduserBy tells whose adduser is meant by the options that only one has.
 func adduserBy(o options, args []string) users.Program {
 	short := func(letters string) bool {
-		for _, a := range args {
-			if len(a) > 1 && a[0] == '-' && a[1] != '-' && strings.ContainsAny(a[1:2], letters) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(args, func(a string) bool {
+			return len(a) > 1 && a[0] == '-' && strings.Contains(letters, a[1:2])
+		})
 	}
 	_, numeric := parseID(first(o.last("g")))
+	onlyDebian := slices.ContainsFunc([]string{"group", "gid", "disabled-login", "firstuid", "quiet", "conf", "add-extra-groups"}, o.has)
 	switch {
 	case short("SDHh") && !short("mrMNU"):
 		return users.ByBusyBox
 	case short("mrMNUdcopelbfK"), o.has("g") && (numeric || o.has("G")):
 		return users.ByShadow
-	case o.has("group"), o.has("gid"), o.has("disabled-login"), o.has("firstuid"), o.has("quiet"), o.has("conf"), o.has("add-extra-groups"):
+	case onlyDebian:
 		return users.ByDebian
-	case short("G"), short("g"):
+	case short("Gg"):
 		return users.ByBusyBox
 	}
 	return users.ByAdduser
@@ -281,22 +280,18 @@ func (e *effects) usermod(m *machine, args []string) {
 	if word, ok := o.last("g"); ok {
 		group(&c, word)
 	}
-	if word, ok := o.last("l"); ok {
-		c.NewName = shown(word)
-	}
-	if home, ok := o.last("d"); ok {
-		c.Home = shown(home)
-	}
+	c.NewName = shown(first(o.last("l")))
+	c.Home = shown(first(o.last("d")))
 	if groups, ok := o.last("G"); ok {
 		e.change(users.Change{Kind: users.AddMember, Name: shown(name), Group: shown(groups)})
 	}
-	switch {
-	case !c.HasUID && !c.HasGID && c.Group == "" && c.NewName == "":
-	case !known(name) || !known(first(o.last("l"))):
-		e.change(users.Change{Kind: users.Replaced, Name: "passwd", Why: "usermod changes a user whose name is not known"})
-	default:
-		e.change(c)
+	if !c.HasUID && !c.HasGID && c.Group == "" && c.NewName == "" {
+		return
 	}
+	if !known(name) || !known(first(o.last("l"))) {
+		c = users.Change{Kind: users.Replaced, Name: "passwd", Why: "usermod changes a user whose name is not known"}
+	}
+	e.change(c)
 }
 
 func (e *effects) groupmod(m *machine, args []string) {

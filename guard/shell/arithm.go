@@ -105,11 +105,18 @@ func (m *machine) binaryArithm(x *syntax.BinaryArithm) (int, bool) {
 		}
 		m.assignNumber(x.X, a+b, okA && okB)
 		return a + b, okA && okB
+	default:
 	}
 	a, okA := m.arithm(x.X)
 	b, okB := m.arithm(x.Y)
 	if !okA || !okB {
 		return 0, false
+	}
+	if x.Op == syntax.AndArit {
+		return truth(a != 0 && b != 0), true
+	}
+	if x.Op == syntax.OrArit {
+		return truth(a != 0 || b != 0), true
 	}
 	if n, ok := calculate(x.Op, a, b); ok {
 		return n, true
@@ -133,10 +140,7 @@ func calculate(op syntax.BinAritOperator, a, b int) (int, bool) {
 		if b != 0 {
 			return a % b, true
 		}
-	case syntax.AndArit:
-		return truth(a != 0 && b != 0), true
-	case syntax.OrArit:
-		return truth(a != 0 || b != 0), true
+	default:
 	}
 	return 0, false
 }
@@ -155,6 +159,7 @@ func compare(op syntax.BinAritOperator, a, b int) (int, bool) {
 		return truth(a > b), true
 	case syntax.Geq:
 		return truth(a >= b), true
+	default:
+		return 0, false
 	}
-	return 0, false
 }

@@ -10,8 +10,7 @@ import (
 // run runs a command: a function, a builtin, or a program.
 func (m *machine) run(c call) (flow, verdict) {
 	name := c.argv[0]
-	if body, ok := m.funcs[name]; ok && known(name) {
-		_ = body
+	if m.funcs[name] != nil && known(name) {
 		return m.callFunction(name, c.argv[1:])
 	}
 	if f, v, ok := m.flowBuiltin(c); ok {
@@ -69,28 +68,34 @@ func (m *machine) flowBuiltin(c call) (flow, verdict, bool) {
 	case "continue":
 		return again, yes, true
 	case "eval":
-		line := strings.Join(args, " ")
-		if !known(line) {
-			line = shown(line)
-			return next, m.runs(m, call{argv: []string{open(line, false)}}), true
-		}
-		f, v := m.follow(line)
+		f, v := m.eval(args)
 		return f, v, true
 	case "command", "builtin":
-		if len(args) == 0 || strings.HasPrefix(args[0], "-") && args[0] != "--" && args[0] != "-p" {
-			return next, perhaps, true // command -v asks
-		}
-		if args[0] == "-p" || args[0] == "--" {
-			args = args[1:]
-		}
-		if len(args) == 0 {
-			return next, yes, true
-		}
-		c.argv = args
-		f, v := m.run(c)
+		f, v := m.commandBuiltin(c, args)
 		return f, v, true
 	}
 	return 0, perhaps, false
+}
+
+// eval runs its words as a line.
+func (m *machine) eval(args []string) (flow, verdict) {
+	line := strings.Join(args, " ")
+	if !known(line) {
+		return next, m.runs(m, call{argv: []string{open(shown(line), false)}})
+	}
+	return m.follow(line)
+}
+
+// commandBuiltin runs a program or builtin by its name; with -v it only asks.
+func (m *machine) commandBuiltin(c call, args []string) (flow, verdict) {
+	if len(args) > 0 && (args[0] == "-p" || args[0] == "--") {
+		args = args[1:]
+	}
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return next, perhaps
+	}
+	c.argv = args
+	return m.run(c)
 }
 
 // doReturn ends a function.
@@ -152,28 +157,33 @@ func (m *machine) builtin(name string, args []string) (verdict, bool) {
 		return testCommand(args), true
 	case "test":
 		return testCommand(args), true
-	case "set":
-		m.setParams(args)
-		return yes, true
 	case "shift":
 		return m.shift(args), true
+	case "read", "getopts", "mapfile", "readarray":
+		m.readVariables(args)
+		return perhaps, true
+	}
+	return yes, m.setBuiltin(name, args)
+}
+
+// setBuiltin are those that set something and always succeed.
+func (m *machine) setBuiltin(name string, args []string) bool {
+	switch name {
+	case "set":
+		m.setParams(args)
 	case "unset":
 		for _, a := range args {
 			delete(m.now.vars, a)
 			delete(m.now.arrays, a)
 		}
-		return yes, true
-	case "read", "getopts", "mapfile", "readarray":
-		m.readVariables(args)
-		return perhaps, true
 	case "cd", "pushd":
 		m.changeDirectory(args)
-		return yes, true
 	case "export", "local", "readonly", "declare", "typeset":
 		m.assignWords(args)
-		return yes, true
+	default:
+		return false
 	}
-	return perhaps, false
+	return true
 }
 
 func (m *machine) assignWords(args []string) {

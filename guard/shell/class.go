@@ -109,24 +109,23 @@ func interesting(line string) bool {
 			i++
 		}
 		word := line[from:i]
-		if word[0] == '#' {
-			if from > 0 && isWordByte(line[from-1]) {
-				continue
+		if word[0] == '#' { // a comment
+			end := strings.IndexByte(line[from:], '\n')
+			if end < 0 {
+				return false
 			}
-			if end := strings.IndexByte(line[from:], '\n'); end >= 0 {
-				i = from + end
-				continue
-			}
-			return false
+			i = from + end
+			continue
 		}
 		if telling(word) {
 			return true
 		}
+		stop := false
 		if command {
-			var stop bool
-			if command, stop = atCommand(word, line); stop {
-				return true
-			}
+			command, stop = atCommand(word, line)
+		}
+		if stop {
+			return true
 		}
 	}
 	return false

@@ -70,8 +70,8 @@ func addsGroup(by users.Program, name string) users.Change {
 	return users.Change{Kind: users.AddGroup, By: by, Name: name}
 }
 
-func member(name, group string) users.Change {
-	return users.Change{Kind: users.AddMember, Name: name, Group: group}
+func member(group string) users.Change {
+	return users.Change{Kind: users.AddMember, Name: "app", Group: group}
 }
 
 func replaced(file, why string) users.Change {
@@ -144,9 +144,9 @@ func TestUsersOfLines(t *testing.T) {
 		"Debian --firstuid":        {"adduser --firstuid 2000 app", changes(someUID(adds(users.ByDebian, "app"), 1, guard.MaxID))},
 		"Red Hat":                  {"adduser -m -r -u 1000 app", changes(uid(system(adds(users.ByShadow, "app")), 1000))},
 		"Red Hat -g":               {"adduser -u 1000 -g 0 app", changes(gid(uid(adds(users.ByShadow, "app"), 1000), 0))},
-		"adduser USER GROUP":       {"adduser app audio", changes(member("app", "audio"))},
-		"addgroup USER GROUP":      {"addgroup app audio", changes(member("app", "audio"))},
-		"usermod -aG":              {"usermod -aG sudo app", changes(member("app", "sudo"))},
+		"adduser USER GROUP":       {"adduser app audio", changes(member("audio"))},
+		"addgroup USER GROUP":      {"addgroup app audio", changes(member("audio"))},
+		"usermod -aG":              {"usermod -aG sudo app", changes(member("sudo"))},
 		"usermod -u":               {"usermod -u 1001 -g 100 node", changes(gid(uid(users.Change{Kind: users.SetUser, Name: "node"}, 1001), 100))},
 		"usermod -o -u 0":          {"usermod -o -u 0 app", changes(uid(users.Change{Kind: users.SetUser, Name: "app"}, 0))},
 		"usermod -l":               {"usermod -l app -d /home/app -m node", changes(users.Change{Kind: users.SetUser, Name: "node", NewName: "app", Home: "/home/app"})},
@@ -158,7 +158,7 @@ func TestUsersOfLines(t *testing.T) {
 		"deluser":                  {"deluser --remove-home node", changes(users.Change{Kind: users.RemoveUser, Name: "node"})},
 		"deluser from a group":     {"deluser node audio", nil},
 		"groupdel":                 {"groupdel g; delgroup h; deluser --group i", changes(users.Change{Kind: users.RemoveGroup, Name: "g"}, users.Change{Kind: users.RemoveGroup, Name: "h"}, users.Change{Kind: users.RemoveGroup, Name: "i"})},
-		"gpasswd":                  {"gpasswd -a app wheel", changes(member("app", "wheel"))},
+		"gpasswd":                  {"gpasswd -a app wheel", changes(member("wheel"))},
 		"after id ||":              {"id -u app >/dev/null 2>&1 || useradd -u 1000 app", changes(maybe(uid(adds(users.ByShadow, "app"), 1000)))},
 		"if ! getent":              {"if ! getent passwd app; then useradd app; fi", changes(maybe(adds(users.ByShadow, "app")))},
 		"if known":                 {"if [ \"$APP_USER\" = app ]; then useradd app; else useradd other; fi", changes(adds(users.ByShadow, "app"))},

@@ -105,7 +105,6 @@ type call struct {
 	argv  []string
 	exec  bool    // in place of the shell
 	stdin *string // what it reads, where that is known: a here-document, the output of echo
-	// sh is the line of a shell that is to be followed, by sh -c.
 }
 
 // write is a file's new content.
@@ -145,7 +144,7 @@ type state struct {
 // frame is a function that is being run.
 type frame struct {
 	name   string
-	states *state // at its returns
+	states *state // where it returned
 	result []verdict
 }
 
@@ -171,21 +170,7 @@ func merge(a, b *state) *state {
 		return a
 	}
 	m := a.clone()
-	for name, value := range b.vars {
-		if old, ok := a.vars[name]; !ok || old != value {
-			m.vars[name] = open("$"+name, true)
-		}
-	}
-	for name := range a.vars {
-		if _, ok := b.vars[name]; !ok {
-			m.vars[name] = open("$"+name, true)
-		}
-	}
-	for name, value := range b.arrays {
-		if !slices.Equal(a.arrays[name], value) {
-			m.arrays[name] = []string{open("${"+name+"[@]}", false)}
-		}
-	}
+	m.mergeVariables(b)
 	if !slices.Equal(a.params, b.params) {
 		m.others = nil
 		if others := slices.Concat(a.possible(), b.possible()); len(others) <= maxOthers {
@@ -201,6 +186,30 @@ func merge(a, b *state) *state {
 		m.drop = b.drop
 	}
 	return m
+}
+
+// mergeVariables forgets the variables that differ.
+func (s *state) mergeVariables(other *state) {
+	for name, value := range other.vars {
+		if old, ok := s.vars[name]; !ok || old != value {
+			s.vars[name] = open("$"+name, true)
+		}
+	}
+	for name := range s.vars {
+		if _, ok := other.vars[name]; !ok {
+			s.vars[name] = open("$"+name, true)
+		}
+	}
+	for name, value := range other.arrays {
+		if !slices.Equal(s.arrays[name], value) {
+			s.arrays[name] = []string{open("${"+name+"[@]}", false)}
+		}
+	}
+	for name := range s.arrays {
+		if _, ok := other.arrays[name]; !ok {
+			s.arrays[name] = []string{open("${"+name+"[@]}", false)}
+		}
+	}
 }
 
 // anyParams stands for parameters that are not known.

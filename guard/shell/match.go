@@ -124,40 +124,40 @@ func bracket(pattern string, c byte) (width int, match, ok bool) {
 		if pattern[i] == ']' && !first {
 			return i + 1, match != negated, true
 		}
-		if strings.HasPrefix(pattern[i:], "[:") {
-			end := strings.Index(pattern[i:], ":]")
-			if end < 0 {
-				return 0, false, false
-			}
-			match = match || class(pattern[i+2:i+end], c)
-			i += end + 2
-			continue
-		}
-		low, high := pattern[i], pattern[i]
-		if i+2 < len(pattern) && pattern[i+1] == '-' && pattern[i+2] != ']' {
-			high = pattern[i+2]
-			i += 2
-		}
-		match = match || low <= c && c <= high
-		i++
+		n, in := bracketItem(pattern[i:], c)
+		match = match || in
+		i += n
 	}
 	return 0, false, false
 }
 
+// bracketItem matches a byte, a range or a class of a bracket, and returns its length.
+func bracketItem(item string, c byte) (width int, match bool) {
+	if name, _, ok := strings.Cut(item, ":]"); ok && strings.HasPrefix(name, "[:") {
+		return len(name) + 2, class(name[2:], c)
+	}
+	if len(item) > 2 && item[1] == '-' && item[2] != ']' {
+		return 3, item[0] <= c && c <= item[2]
+	}
+	return 1, item[0] == c
+}
+
+// class is one of those of letters and digits.
 func class(name string, c byte) bool {
+	digit, letter := '0' <= c && c <= '9', 'a' <= c|32 && c|32 <= 'z'
 	switch name {
 	case "digit":
-		return c >= '0' && c <= '9'
+		return digit
 	case "space", "blank":
 		return isBlank(rune(c))
 	case "upper":
-		return c >= 'A' && c <= 'Z'
+		return letter && c < 'a'
 	case "lower":
-		return c >= 'a' && c <= 'z'
+		return letter && c >= 'a'
 	case "alpha":
-		return c|32 >= 'a' && c|32 <= 'z'
+		return letter
 	case "alnum":
-		return c >= '0' && c <= '9' || c|32 >= 'a' && c|32 <= 'z'
+		return digit || letter
 	}
 	return false
 }

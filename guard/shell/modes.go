@@ -96,28 +96,26 @@ func set(bit *bool, op byte, concerned, named bool) {
 }
 
 func (e *effects) chmod(m *machine, args []string) {
-	// A mode may begin with a minus, which no option that takes an argument does.
-	o := options{}
+	operands := args[:0:0]
 	for i, a := range args {
-		switch {
-		case strings.HasPrefix(a, "--reference"):
-			return
-		case a == "--":
-			o.operands = append(o.operands, args[i+1:]...)
-		case len(a) > 1 && a[0] == '-' && (a[1] == '-' || strings.Trim(a[1:], "RvcfhHLP") == ""):
-		default:
-			o.operands = append(o.operands, a)
-			continue
-		}
 		if a == "--" {
+			operands = append(operands, args[i+1:]...)
 			break
 		}
+		if strings.HasPrefix(a, "--reference") {
+			return
+		}
+		// A mode may begin with a minus: -w.
+		if len(a) > 1 && a[0] == '-' && (a[1] == '-' || strings.Trim(a[1:], "RvcfhHLP") == "") {
+			continue
+		}
+		operands = append(operands, a)
 	}
-	if len(o.operands) < 2 {
+	if len(operands) < 2 {
 		return
 	}
-	if b, ok := parseMode(o.operands[0]); ok {
-		for _, p := range o.operands[1:] {
+	if b, ok := parseMode(operands[0]); ok {
+		for _, p := range operands[1:] {
 			e.moded(m, b, p)
 		}
 	}

@@ -1,6 +1,9 @@
 package shell
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // options are what stands behind a command's name.
 type options struct {
@@ -19,9 +22,9 @@ func (o options) has(name string) bool {
 
 // last is the argument that counts, as options are mostly understood.
 func (o options) last(name string) (string, bool) {
-	for i := len(o.given) - 1; i >= 0; i-- {
-		if o.given[i].name == name {
-			return o.given[i].value, true
+	for _, given := range slices.Backward(o.given) {
+		if given.name == name {
+			return given.value, true
 		}
 	}
 	return "", false

@@ -37,8 +37,9 @@ func (m *machine) outputOfList(c *syntax.BinaryCmd) (string, bool) {
 		return m.outputs([]*syntax.Stmt{c.X, c.Y})
 	case syntax.OrStmt:
 		return m.output(c.X)
+	default:
+		return "", false
 	}
-	return "", false
 }
 
 func (m *machine) outputs(list []*syntax.Stmt) (string, bool) {
@@ -67,8 +68,9 @@ func isOut(r *syntax.Redirect) bool {
 	switch r.Op {
 	case syntax.RdrOut, syntax.AppOut, syntax.RdrClob, syntax.RdrAll, syntax.AppAll, syntax.RdrInOut:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // input is the here-document that a statement reads.
@@ -111,27 +113,20 @@ func (m *machine) outputOf(argv []string, stdin *string) (string, bool) {
 	if len(argv) == 0 {
 		return "", true
 	}
-	switch path.Base(argv[0]) {
+	args := argv[1:]
+	switch name := path.Base(argv[0]); name {
 	case "echo":
-		return echo(argv[1:]), true
+		return echo(args), true
 	case "printf":
-		return printf(argv[1:])
+		return printf(args)
 	case "cat":
-		if stdin != nil && (len(argv) == 1 || len(argv) == 2 && argv[1] == "-") {
-			return *stdin, true
-		}
+		return copied(args, stdin)
 	case "id":
-		return identity(argv[1:])
+		return identity(args)
 	case "whoami":
-		return rootName, len(argv) == 1
-	case "basename":
-		if len(argv) == 2 && known(argv[1]) {
-			return path.Base(argv[1]), true
-		}
-	case "dirname":
-		if len(argv) == 2 && known(argv[1]) {
-			return path.Dir(argv[1]), true
-		}
+		return rootName, len(args) == 0
+	case "basename", "dirname":
+		return pathPart(name, args)
 	case "pwd":
 		return m.now.cwd, m.now.cwd != ""
 	case "true", ":":
@@ -140,12 +135,31 @@ func (m *machine) outputOf(argv []string, stdin *string) (string, bool) {
 	return "", false
 }
 
+// copied is what cat without a file says.
+func copied(args []string, stdin *string) (string, bool) {
+	if stdin == nil || len(args) > 1 || len(args) == 1 && args[0] != "-" {
+		return "", false
+	}
+	return *stdin, true
+}
+
+// pathPart is what basename and dirname say.
+func pathPart(name string, args []string) (string, bool) {
+	switch {
+	case len(args) != 1 || !known(args[0]):
+		return "", false
+	case name == "basename":
+		return path.Base(args[0]), true
+	}
+	return path.Dir(args[0]), true
+}
+
 // rootName is uid 0's name.
 const rootName = "root"
 
 // identity is what id says to root.
 func identity(args []string) (string, bool) {
-	flags := ""
+	var b strings.Builder
 	for _, a := range args {
 		if !strings.HasPrefix(a, "-") {
 			return "", false
@@ -158,8 +172,9 @@ func identity(args []string) (string, bool) {
 		case "--name":
 			a = "-n"
 		}
-		flags += a[1:]
+		b.WriteString(a[1:])
 	}
+	flags := b.String()
 	switch {
 	case !strings.ContainsAny(flags, "ug") || strings.ContainsAny(flags, "-G"):
 		return "", false

@@ -160,14 +160,13 @@ func packageName(manager, p string) string {
 	if strings.HasPrefix(p, "!") {
 		return ""
 	}
-	isFile := strings.Contains(p, "://") || strings.HasSuffix(p, ".deb") || strings.HasSuffix(p, ".rpm") || strings.HasSuffix(p, ".apk") ||
-		strings.HasPrefix(p, "/") || strings.HasPrefix(p, "./")
-	if isFile {
+	file := isPackageFile(p)
+	if file {
 		p = path.Base(p)
 	}
 	switch manager {
 	case "apt-get", "apt", "aptitude", "dpkg", "install_packages", "apt-install", "clean-install":
-		if isFile {
+		if file {
 			p, _, _ = strings.Cut(p, "_")
 			return strings.TrimSuffix(p, ".deb")
 		}
@@ -183,6 +182,13 @@ func packageName(manager, p string) string {
 		return withoutVersion(p)
 	}
 	return cutAny(p, "=<>")
+}
+
+// isPackageFile reports whether a package is given as a file or an address.
+func isPackageFile(p string) bool {
+	suffix := path.Ext(p)
+	return strings.Contains(p, "://") || suffix == ".deb" || suffix == ".rpm" || suffix == ".apk" ||
+		strings.HasPrefix(p, "/") || strings.HasPrefix(p, "./")
 }
 
 // plusses gives back what "g++" needs: one plus asks for the installation, two are the name.

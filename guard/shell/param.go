@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -27,7 +28,7 @@ func (m *machine) param(p *syntax.ParamExp, quoted bool) (words []string, list b
 	}
 	m.depth++
 	defer func() { m.depth-- }()
-	v, ok := m.expandParam(p, quoted)
+	v, ok := m.expandParam(p)
 	if !ok {
 		return []string{open(m.raw(p, "$…"), quoted)}, false
 	}
@@ -39,8 +40,8 @@ func (m *machine) param(p *syntax.ParamExp, quoted bool) (words []string, list b
 	return v.words, v.list
 }
 
-func (m *machine) expandParam(p *syntax.ParamExp, quoted bool) (value, bool) {
-	if p.Param == nil || p.Excl || p.Width || p.IsSet || p.Flags != nil || p.Names != 0 || p.NestedParam != nil {
+func (m *machine) expandParam(p *syntax.ParamExp) (value, bool) {
+	if odd(p) {
 		return value{}, false
 	}
 	v := m.lookup(p.Param.Value, p.Index)
@@ -56,10 +57,12 @@ func (m *machine) expandParam(p *syntax.ParamExp, quoted bool) (value, bool) {
 	case v.unset:
 		return value{}, false
 	}
-	if !quoted && v.list && len(v.words) == 0 {
-		return value{list: true}, true
-	}
-	return value{words: append([]string(nil), v.words...), list: v.list}, true
+	return value{words: slices.Clone(v.words), list: v.list}, true
+}
+
+// odd reports whether an expansion is of a kind that is not followed.
+func odd(p *syntax.ParamExp) bool {
+	return p.Param == nil || p.Excl || p.Width || p.IsSet || p.Flags != nil || p.Names != 0 || p.NestedParam != nil
 }
 
 // lookup finds a parameter's value.
@@ -126,8 +129,8 @@ func (m *machine) functionNames() []string {
 		return nil
 	}
 	var names []string
-	for i := len(m.calls) - 1; i >= 0; i-- {
-		names = append(names, m.calls[i].name)
+	for _, c := range slices.Backward(m.calls) {
+		names = append(names, c.name)
 	}
 	return append(names, "main")
 }
@@ -222,7 +225,13 @@ func (m *machine) operated(p *syntax.ParamExp, v value) (value, bool) {
 		return m.alternate(p, v)
 	case syntax.ErrorUnset, syntax.ErrorUnsetOrNull:
 		return v, !v.unset
+	default:
 	}
+	return m.changed(p, v)
+}
+
+// changed is a parameter in other letters, or with a part taken off.
+func (m *machine) changed(p *syntax.ParamExp, v value) (value, bool) {
 	text := v.joined()
 	if v.unset || v.list || !known(text) {
 		return value{}, false
@@ -232,6 +241,7 @@ func (m *machine) operated(p *syntax.ParamExp, v value) (value, bool) {
 		return oneWord(strings.ToUpper(text)), p.Exp.Word == nil
 	case syntax.LowerAll:
 		return oneWord(strings.ToLower(text)), p.Exp.Word == nil
+	default:
 	}
 	pattern := m.pattern(p.Exp.Word)
 	if !known(pattern) || len(text) > 1024 || len(pattern) > 128 {
@@ -246,7 +256,7 @@ func (m *machine) operated(p *syntax.ParamExp, v value) (value, bool) {
 func (m *machine) defaulted(p *syntax.ParamExp, v value) (value, bool) {
 	orNull := p.Exp.Op == syntax.DefaultUnsetOrNull || p.Exp.Op == syntax.AssignUnsetOrNull
 	text := v.joined()
-	if !v.unset && !(orNull && text == "") {
+	if !v.unset && (!orNull || text != "") {
 		return v, !orNull || known(text) || v.list
 	}
 	word := m.text(p.Exp.Word)

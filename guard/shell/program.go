@@ -122,30 +122,34 @@ type wrapper struct {
 func wrapperOf(name string) (wrapper, bool) {
 	switch name {
 	case "nohup", "setsid", "chronic", "eatmydata", "fakeroot", "time", "linux32", "linux64", "builtin", "catchsegv",
-		"with-contenv", "unbuffer", "dbus-run-session", "aws-vault-exec":
+		"with-contenv", "unbuffer", "dbus-run-session", "busybox", "toybox", "ssh-agent", "script", "pid1", "init", "retry",
+		"opentelemetry-instrument", "ddtrace-run", "newrelic-admin":
 		return wrapper{}, true
-	case "nice":
-		return wrapper{"n|adjustment:", 0}, true
-	case "ionice":
-		return wrapper{"c|class: n|classdata: t|ignore", 0}, true
-	case "chrt":
+	case "chrt", "taskset":
 		return wrapper{"", 1}, true
-	case "stdbuf":
-		return wrapper{"i|input: o|output: e|error:", 0}, true
-	case "timeout":
-		return wrapper{"s|signal: k|kill-after: t:", 1}, true
-	case "taskset":
-		return wrapper{"", 1}, true
-	case "numactl":
-		return wrapper{"m|membind: N|cpunodebind: C|physcpubind: p|preferred: i|interleave:", 0}, true
 	case "tini", "tini-static", "docker-init":
 		return wrapper{"s v w g p: e: l h", 0}, true
 	case "dumb-init":
 		return wrapper{"r|rewrite: c|single-child v|verbose", 0}, true
 	case "catatonit":
 		return wrapper{"g P", 0}, true
-	case "busybox", "toybox":
-		return wrapper{}, true
+	}
+	return prioritized(name)
+}
+
+// prioritized knows those that set how much of the machine a program gets, and the like.
+func prioritized(name string) (wrapper, bool) {
+	switch name {
+	case "nice":
+		return wrapper{"n|adjustment:", 0}, true
+	case "ionice":
+		return wrapper{"c|class: n|classdata: t|ignore", 0}, true
+	case "stdbuf":
+		return wrapper{"i|input: o|output: e|error:", 0}, true
+	case "timeout":
+		return wrapper{"s|signal: k|kill-after: t:", 1}, true
+	case "numactl":
+		return wrapper{"m|membind: N|cpunodebind: C|physcpubind: p|preferred: i|interleave:", 0}, true
 	case "xvfb-run":
 		return wrapper{"a e: f: n: p: s: w:", 0}, true
 	case "flock":
@@ -154,10 +158,6 @@ func wrapperOf(name string) (wrapper, bool) {
 		return wrapper{"a: d: E: I: L: n: P: s:", 0}, true
 	case "strace":
 		return wrapper{"e: o: s: p: u: E:", 0}, true
-	case "ssh-agent", "script", "pid1", "init", "retry":
-		return wrapper{}, true
-	case "opentelemetry-instrument", "ddtrace-run", "newrelic-admin":
-		return wrapper{}, true
 	}
 	return wrapper{}, false
 }
@@ -218,26 +218,19 @@ func findExec(args []string) ([]string, bool) {
 	if at < 0 {
 		return nil, false
 	}
-	var starts []string
-	for _, a := range args[:at] {
-		if strings.HasPrefix(a, "-") || a == "!" || a == "(" {
-			break
-		}
-		starts = append(starts, a)
+	starts := args[:at]
+	if end := slices.IndexFunc(starts, func(a string) bool { return strings.HasPrefix(a, "-") || a == "!" || a == "(" }); end >= 0 {
+		starts = starts[:end]
 	}
 	if len(starts) == 0 {
 		starts = []string{"."}
 	}
-	var argv []string
-	for _, a := range args[at+1:] {
-		switch a {
-		case ";", "+":
-			return argv, len(argv) > 0
-		case "{}":
-			argv = append(argv, starts...)
-		default:
-			argv = append(argv, a)
-		}
+	argv := args[at+1:]
+	if end := slices.IndexFunc(argv, func(a string) bool { return a == ";" || a == "+" }); end >= 0 {
+		argv = argv[:end]
+	}
+	if i := slices.Index(argv, "{}"); i >= 0 {
+		argv = slices.Concat(argv[:i], starts, argv[i+1:])
 	}
 	return argv, len(argv) > 0
 }

@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"maps"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -46,9 +47,7 @@ func (m *machine) simpleReading(c *syntax.CallExpr, s *syntax.Stmt, stdin *strin
 		m.assign(a)
 	}
 	f, v := m.run(call{argv: argv, stdin: stdin})
-	for name, value := range saved {
-		m.now.vars[name] = value
-	}
+	maps.Copy(m.now.vars, saved)
 	for _, name := range unset {
 		delete(m.now.vars, name)
 	}

@@ -20,7 +20,6 @@ const (
 // that it waits for.
 type startup struct {
 	found  *guard.Drop
-	open   bool // a drop is not certain
 	asRoot bool // a way leads to a program that is run as root
 }
 
@@ -167,7 +166,7 @@ func interpreter(line string) string {
 	if !ok {
 		return "sh" // a text without that line is run by the shell that starts it
 	}
-	for _, word := range strings.Fields(rest) {
+	for word := range strings.FieldsSeq(rest) {
 		base := path.Base(word)
 		_, wraps := wrapperOf(base)
 		switch {

@@ -47,6 +47,7 @@ func (m *machine) binaryTest(x *syntax.BinaryTest) verdict {
 		return andAlso(m.test(x.X), m.test(x.Y))
 	case syntax.OrTest:
 		return orElse(m.test(x.X), m.test(x.Y))
+	default:
 	}
 	a, okA := x.X.(*syntax.Word)
 	b, okB := x.Y.(*syntax.Word)
@@ -60,8 +61,9 @@ func (m *machine) binaryTest(x *syntax.BinaryTest) verdict {
 		return m.matches(b, m.text(a)).not()
 	case syntax.TsReMatch:
 		return matchRegexp(m.text(a), m.text(b))
+	default:
+		return m.compareWords(x.Op.String(), m.text(a), m.text(b))
 	}
-	return m.compareWords(x.Op.String(), m.text(a), m.text(b))
 }
 
 // compareWords compares; in [[ ]] what is no number is a variable's name.

@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -48,12 +49,7 @@ func allShown(words []string) []string {
 }
 
 func anyLoose(words []string) bool {
-	for _, w := range words {
-		if loose(w) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(words, loose)
 }
 
 // parseID reads a uid or gid as programs do: digits only.
@@ -62,7 +58,7 @@ func parseID(word string) (guard.ID, bool) {
 	if err != nil {
 		return guard.ID{}, false
 	}
-	return guard.Exactly(uint32(n)), true //nolint:gosec // 31 bits
+	return guard.Exactly(uint32(n)), true
 }
 
 // notRoot is the id of a user of whom only that is known.

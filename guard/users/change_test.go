@@ -197,11 +197,13 @@ func TestUnknown(t *testing.T) {
 		"name":             {nil, "app", guard.User{Name: "app", UID: guard.AnyID(), GID: guard.AnyID(), Unknown: why}},
 		"range":            {nil, "-5", guard.User{Missing: "uids and gids must be in range 0-2147483647"}},
 		"after a change": {
-			[]users.Change{{Kind: users.Replaced, Why: "sed changes it"}}, "app",
+			[]users.Change{{Kind: users.Replaced, Why: "sed changes it"}},
+			"app",
 			guard.User{Name: "app", UID: guard.AnyID(), GID: guard.AnyID(), Unknown: "sed changes it"},
 		},
 		"uid of a variable": {
-			[]users.Change{{Name: "app", By: users.ByShadow, HasUID: true, UID: guard.AnyID(), Why: "$UID is not known"}}, "app:5",
+			[]users.Change{{Name: "app", By: users.ByShadow, HasUID: true, UID: guard.AnyID(), Why: "$UID is not known"}},
+			"app:5",
 			guard.User{Name: "app", UID: guard.AnyID(), GID: guard.Exactly(5), GroupSet: true, Unknown: "$UID is not known"},
 		},
 	}
@@ -235,22 +237,26 @@ func TestLazy(t *testing.T) {
 		"name of group": {false, nil, "1000:audio", 1, guard.User{UID: guard.Exactly(1000), GID: guard.Exactly(29), Name: "app", GroupSet: true}},
 		"added": {
 			false,
-			[]users.Change{withUID(add("new", users.ByShadow), 2000)}, "new", 0,
+			[]users.Change{withUID(add("new", users.ByShadow), 2000)},
+			"new", 0,
 			guard.User{UID: guard.Exactly(2000), GID: span(1000, 60000), Name: "new"},
 		},
 		"added, uid chosen": {
 			false,
-			[]users.Change{add("new", users.ByShadow)}, "new", 1,
+			[]users.Change{add("new", users.ByShadow)},
+			"new", 1,
 			guard.User{UID: guard.Exactly(1001), GID: guard.Exactly(1001), Name: "new"},
 		},
 		"added by a line": {
 			false,
-			[]users.Change{withGID(withUID(add("app", users.ByLine), 0), 0)}, "app", 1,
+			[]users.Change{withGID(withUID(add("app", users.ByLine), 0), 0)},
+			"app", 1,
 			guard.User{UID: guard.Exactly(1000), GID: guard.Exactly(7), Name: "app"},
 		},
 		"added perhaps": {
 			false,
-			[]users.Change{{Name: "app", By: users.ByShadow, Maybe: true, HasUID: true, UID: guard.Exactly(3)}}, "app", 1,
+			[]users.Change{{Name: "app", By: users.ByShadow, Maybe: true, HasUID: true, UID: guard.Exactly(3)}},
+			"app", 1,
 			guard.User{UID: guard.Exactly(1000), GID: guard.Exactly(7), Name: "app"},
 		},
 	}

@@ -79,7 +79,7 @@ func (t *tables) chooseUID(c Change) span {
 	case ByShadow:
 		return t.lastAndNext(t.users, c.System)
 	case ByBusyBox, ByDebian:
-		if t.ownGroup(c) && !(by == ByDebian && c.System) {
+		if t.ownGroup(c) && (by != ByDebian || !c.System) {
 			return firstFree(r, t.users, t.groups)
 		}
 		alone := firstFree(r, t.users)

@@ -115,7 +115,7 @@ func (t *tables) byName(u *guard.User, name string) entry {
 	u.Name = name
 	if e.id.known() {
 		var numeric guard.User
-		if t.byNumber(&numeric, int64(e.id.least)); numeric.Name != name {
+		if t.byNumber(&numeric, e.id.least); numeric.Name != name {
 			u.Alias = numeric.Name
 		}
 	}

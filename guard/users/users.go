@@ -146,7 +146,7 @@ func (s span) id() guard.ID {
 }
 
 func clamp(n int64) uint32 {
-	return uint32(min(max(n, 0), guard.MaxID)) //nolint:gosec // it is in range now
+	return uint32(min(max(n, 0), guard.MaxID))
 }
 
 // join is the least range that holds both.
