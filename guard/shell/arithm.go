@@ -112,16 +112,24 @@ func (m *machine) binaryArithm(x *syntax.BinaryArithm) (int, bool) {
 	if !okA || !okB {
 		return 0, false
 	}
-	if x.Op == syntax.AndArit {
-		return truth(a != 0 && b != 0), true
-	}
-	if x.Op == syntax.OrArit {
-		return truth(a != 0 || b != 0), true
+	if n, ok := logical(x.Op, a != 0, b != 0); ok {
+		return n, true
 	}
 	if n, ok := calculate(x.Op, a, b); ok {
 		return n, true
 	}
 	return compare(x.Op, a, b)
+}
+
+func logical(op syntax.BinAritOperator, a, b bool) (int, bool) {
+	switch op {
+	case syntax.AndArit:
+		return truth(a && b), true
+	case syntax.OrArit:
+		return truth(a || b), true
+	default:
+		return 0, false
+	}
 }
 
 func calculate(op syntax.BinAritOperator, a, b int) (int, bool) {

@@ -124,6 +124,7 @@ func TestUsersOfLines(t *testing.T) {
 		"unknown name, quoted":     {"useradd \"$NOT_SET\"", changes(because(someUID(adds(users.ByShadow, ""), 1000, 60000), "a user called $NOT_SET is added, which is not known"))},
 		"unknown options":          {"useradd $OPTIONS app", changes(someUID(adds(users.ByShadow, "app"), 1, guard.MaxID))},
 		"substitution":             {"useradd -u $(stat -c %u /x) app", changes(because(someUID(adds(users.ByShadow, "app"), 1, guard.MaxID), "$(stat -c %u /x), the argument of its -u, is not known"))},
+		"UID is an argument":       {"useradd -u $UID app", changes(because(someUID(adds(users.ByShadow, "app"), 1, guard.MaxID), "$UID, the argument of its -u, is not known"))},
 		"arithmetic":               {"useradd -u $((1000 + 5)) app", changes(uid(adds(users.ByShadow, "app"), 1005))},
 		"set -eux":                 {"set -eux; groupadd -r g; useradd -r -g g app", changes(system(addsGroup(users.ByShadow, "g")), in(system(adds(users.ByShadow, "app")), "g"))},
 		"groupadd":                 {"groupadd --gid 1000 node && useradd --uid 1000 --gid node --shell /bin/bash --create-home node", changes(gid(addsGroup(users.ByShadow, "node"), 1000), in(uid(adds(users.ByShadow, "node"), 1000), "node"))},

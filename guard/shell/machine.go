@@ -120,6 +120,7 @@ type machine struct {
 	env    func(name string) (string, bool)
 	name   string // $0
 	source string
+	bash   bool // it sets variables of its own
 	now    *state
 	funcs  map[string]*syntax.Stmt
 	calls  []*frame

@@ -78,15 +78,9 @@ func (m *machine) lookup(name string, index syntax.ArithmExpr) value {
 	case "0", "BASH_SOURCE":
 		return oneWord(m.name)
 	case "EUID", "UID":
-		if s, ok := m.now.vars[name]; ok {
-			return oneWord(s)
+		if m.bash {
+			return oneWord("0") // it is started as root
 		}
-		if m.env != nil {
-			if s, ok := m.env(name); ok {
-				return oneWord(s)
-			}
-		}
-		return oneWord("0") // started as root
 	case "FUNCNAME":
 		return m.element(m.functionNames(), index)
 	}

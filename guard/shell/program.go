@@ -45,14 +45,14 @@ func (m *machine) user() string { return m.now.vars["\x00UID"] }
 // inner runs the line of sh -c. What the shell is when it ends is what the script is, where it took its place.
 func (m *machine) inner(c call, line string, params []string) (flow, verdict) {
 	do := func() (flow, verdict) {
-		name := m.name
-		funcs := m.funcs
+		name, funcs, bash := m.name, m.funcs, m.bash
+		m.bash = isBash(c.argv[0])
 		if len(params) > 0 {
 			m.name, params = params[0], params[1:]
 		}
 		m.now.params = params
 		f, v := m.follow(line)
-		m.name, m.funcs = name, funcs
+		m.name, m.funcs, m.bash = name, funcs, bash
 		return f, v
 	}
 	if !c.exec {
@@ -72,6 +72,12 @@ func isShell(program string) bool {
 		return true
 	}
 	return false
+}
+
+// isBash reports whether a shell sets UID and EUID.
+func isBash(program string) bool {
+	name := path.Base(program)
+	return name == "bash" || name == "zsh"
 }
 
 // shellLine is the line that a shell is given: by -c, or on its standard input.

@@ -234,6 +234,81 @@ if [ "$1" = 'consul' -a -z "${CONSUL_DISABLE_PERM_MGMT+x}" ]; then
 fi
 exec "$@"
 `
+	ghostScript = `#!/bin/bash
+set -e
+if [[ "$*" == node*current/index.js* ]] && [ "$(id -u)" = '0' ]; then
+	find "$GHOST_CONTENT" \! -user node -exec chown node '{}' +
+	exec gosu node "$BASH_SOURCE" "$@"
+fi
+exec "$@"
+`
+	mariadbScript = `#!/bin/bash
+set -eo pipefail
+_main() {
+	if [ "${1:0:1}" = '-' ]; then
+		set -- mariadbd "$@"
+	fi
+	if { [ "$1" = 'mariadbd' ] || [ "$1" = 'mysqld' ]; } && ! _mysql_want_help "$@"; then
+		mysql_note "Entrypoint script started."
+		if [ "$(id -u)" = "0" ]; then
+			mysql_note "Switching to dedicated user 'mysql'"
+			exec gosu mysql "${BASH_SOURCE[0]}" "$@"
+		fi
+	fi
+	exec "$@"
+}
+mysql_note() { echo "$@"; }
+_mysql_want_help() { return 1; }
+_main "$@"
+`
+	zookeeperScript = `#!/bin/bash
+set -e
+# Allow the container to be started with --user
+if [[ "$1" = 'zkServer.sh' && "$(id -u)" = '0' ]]; then
+    chown -R zookeeper "$ZOO_DATA_DIR" "$ZOO_LOG_DIR"
+    exec gosu zookeeper "$0" "$@"
+fi
+if [[ ! -f "$ZOO_CONF_DIR/zoo.cfg" ]]; then
+    CONFIG="$ZOO_CONF_DIR/zoo.cfg"
+    { echo "dataDir=$ZOO_DATA_DIR"; echo "tickTime=$ZOO_TICK_TIME"; } >> "$CONFIG"
+fi
+exec "$@"
+`
+	couchdbScript = `#!/bin/bash
+set -e
+if [ "${1#-}" != "$1" ] || [ "$1" = 'couchdb' ]; then
+	set -- /opt/couchdb/bin/couchdb "$@"
+fi
+if [ "$1" = '/opt/couchdb/bin/couchdb' ]; then
+	touch /opt/couchdb/etc/local.d/docker.ini
+	if [ "$(id -u)" = '0' ]; then
+		find /opt/couchdb \! \( -user couchdb -group couchdb \) -exec chown -f couchdb:couchdb '{}' +
+	fi
+	if [ "$NODENAME" ] && ! grep "couchdb@" /opt/couchdb/etc/vm.args; then
+		echo "-name couchdb@$NODENAME" >> /opt/couchdb/etc/vm.args
+	fi
+	if [ "$(id -u)" = '0' ]; then
+		export HOME=$(echo ~couchdb)
+		exec setpriv --reuid=couchdb --regid=couchdb --clear-groups "$@"
+	fi
+fi
+exec "$@"
+`
+	nginxScript = `#!/bin/sh
+set -e
+if [ "$1" = "nginx" ] || [ "$1" = "nginx-debug" ]; then
+    if /usr/bin/find "/docker-entrypoint.d/" -mindepth 1 -maxdepth 1 -type f -print -quit 2>/dev/null | read v; then
+        find "/docker-entrypoint.d/" -follow -type f -print | sort -V | while read -r f; do
+            case "$f" in
+                *.envsh) [ -x "$f" ] && . "$f" ;;
+                *.sh) [ -x "$f" ] && "$f" ;;
+                *) echo "Ignoring $f" ;;
+            esac
+        done
+    fi
+fi
+exec "$@" # no gosu here
+`
 	puidScript = `#!/bin/bash
 PUID=${PUID:-911}
 PGID=${PGID:-911}
@@ -269,63 +344,73 @@ func TestScriptDrop(t *testing.T) {
 		"elasticsearch, bash":    {elasticScript, "bash", nil},
 		"rabbitmq":               {rabbitScript, "rabbitmq-server", certainly("gosu", "rabbitmq")},
 		"rabbitmq, bash":         {rabbitScript, "bash", nil},
+		"ghost":                  {ghostScript, "node current/index.js", certainly("gosu", "node")},
+		"ghost, bash":            {ghostScript, "bash", nil},
+		"mariadb":                {mariadbScript, "mariadbd", certainly("gosu", "mysql")},
+		"zookeeper":              {zookeeperScript, "zkServer.sh start-foreground", certainly("gosu", "zookeeper")},
+		"couchdb":                {couchdbScript, "/opt/couchdb/bin/couchdb", certainly("setpriv", "couchdb")},
+		"couchdb, flags":         {couchdbScript, "-v", certainly("setpriv", "couchdb")},
+		"couchdb, bash":          {couchdbScript, "bash", nil},
+		"nginx":                  {nginxScript, "nginx -g x", nil},
 		"jenkins":                {jenkinsScript, "", nil},
 		"node":                   {nodeScript, "node app.js", nil},
 		"consul":                 {consulScript, "agent -dev", sometimes("su-exec", "consul:consul")},
 		"linuxserver's":          {puidScript, "x", certainly("s6-setuidgid", "abc")},
 
-		"always":              {"exec su-exec app \"$@\"", "x", certainly("su-exec", "app")},
-		"no shebang, no exec": {"su-exec app x", "", certainly("su-exec", "app")},
-		"if root [[":          {"#!/bin/bash\nif [[ $EUID -eq 0 ]]; then exec gosu app \"$@\"; fi\nexec \"$@\"", "x", certainly("gosu", "app")},
-		"if (( ))":            {"#!/bin/bash\nif (( EUID == 0 )); then exec gosu app \"$@\"; fi\nexec \"$@\"", "x", certainly("gosu", "app")},
-		"if (( ! UID ))":      {"#!/bin/bash\nif ! (( UID )); then exec gosu app \"$@\"; fi\nexec \"$@\"", "x", certainly("gosu", "app")},
-		"if whoami":           {"if [ \"$(whoami)\" = root ]; then exec gosu app \"$@\"; fi\nexec \"$@\"", "x", certainly("gosu", "app")},
-		"if not root":         {"if [ `id -u` -ne 0 ]; then exec \"$@\"; fi\nexec gosu app \"$@\"", "x", certainly("gosu", "app")},
-		"if ! test":           {"if ! test \"$(id -u)\" -gt 0; then exec gosu app \"$@\"; fi\nexec \"$@\"", "x", certainly("gosu", "app")},
-		"&&":                  {"[ \"$(id -u)\" = 0 ] && exec gosu app \"$@\"\nexec \"$@\"", "x", certainly("gosu", "app")},
-		"||":                  {"[ \"$(id -u)\" != 0 ] || exec gosu app \"$@\"\nexec \"$@\"", "x", certainly("gosu", "app")},
-		"case id":             {"case $(id -u) in 0) exec gosu app \"$@\";; *) exec \"$@\";; esac", "x", certainly("gosu", "app")},
-		"case of the command": {"case $1 in redis*) exec gosu app \"$@\";; esac\nexec \"$@\"", "redis-server", certainly("gosu", "app")},
-		"case, another":       {"case $1 in redis*) exec gosu app \"$@\";; esac\nexec \"$@\"", "sh", nil},
-		"user in a variable":  {"USER=app\nexec gosu \"$USER\" \"$@\"", "x", certainly("gosu", "app")},
-		"default assigned":    {": \"${RUN_AS:=app}\"\nexec gosu \"$RUN_AS\" \"$@\"", "x", certainly("gosu", "app")},
-		"default ids":         {"exec setpriv --reuid=\"${PUID:-1000}\" --regid=1000 --clear-groups \"$@\"", "x", exactly("setpriv", "1000", 1000)},
-		"unknown user":        {"exec gosu \"$RUN_AS\" \"$@\"", "x", anybody("gosu", "$RUN_AS")},
-		"root":                {"exec gosu root \"$@\"", "x", nil},
-		"by environment":      {"if [ -z \"$AS_ROOT\" ]; then exec gosu app \"$@\"; fi\nexec \"$@\"", "x", sometimes("gosu", "app")},
-		"both ways":           {"if command -v gosu; then exec gosu app \"$@\"; else exec su-exec app \"$@\"; fi", "x", certainly("gosu", "app")},
-		"command in variable": {"cmd=\"gosu app\"\nexec $cmd \"$@\"", "x", certainly("gosu", "app")},
-		"command in array":    {"#!/bin/bash\ncmd=(gosu app)\nexec \"${cmd[@]}\" \"$@\"", "x", certainly("gosu", "app")},
-		"set -- gosu":         {"set -- gosu app \"$@\"\nexec \"$@\"", "x", certainly("gosu", "app")},
-		"set -- gosu, maybe":  {"if [ -d /x ]; then set -- gosu app \"$@\"; fi\nexec \"$@\"", "x", sometimes("gosu", "app")},
-		"tini inside":         {"exec tini -- gosu app \"$@\"", "x", certainly("gosu", "app")},
-		"env inside":          {"exec env A=b HOME=/x gosu app \"$@\"", "x", certainly("gosu", "app")},
-		"function":            {"run() { exec gosu app \"$@\"; }\nrun \"$@\"", "x", certainly("gosu", "app")},
-		"function returns":    {"isroot() { test $(id -u) = 0; }\nisroot && exec gosu app \"$@\"\nexec \"$@\"", "x", certainly("gosu", "app")},
-		"shift":               {"user=$1; shift; exec gosu $user \"$@\"", "app x", certainly("gosu", "app")},
-		"while shift":         {"while [ $# -gt 0 ]; do case $1 in --user) U=$2; shift 2;; *) break;; esac; done\nexec gosu $U \"$@\"", "--user app x", certainly("gosu", "app")},
-		"sub shell":           {"(exec gosu app prepare)\nexec \"$@\"", "x", nil},
-		"prepares as user":    {"gosu app prepare\nexec \"$@\"", "x", nil},
-		"fails else":          {"[ -f /x ] || { echo missing >&2; exit 1; }\nexec gosu app x", "", certainly("gosu", "app")},
-		"cleans up":           {"gosu app x\nrm -f /run/x.pid\n", "", certainly("gosu", "app")},
-		"waits":               {"gosu app x &\nwait $!\n", "", certainly("gosu", "app")},
-		"another afterwards":  {"gosu app x &\nnginx -g 'daemon off;'\n", "", nil},
-		"pipe":                {"gosu app x | tee /log", "", certainly("gosu", "app")},
-		"loop":                {"until nc -z db 5432; do sleep 1; done\nexec gosu app x", "", certainly("gosu", "app")},
-		"endless":             {"while true; do gosu app x; sleep 1; done", "", certainly("gosu", "app")},
-		"eval":                {"eval exec gosu app x", "", certainly("gosu", "app")},
-		"su":                  {"exec su -s /bin/sh -c 'exec x' app", "", certainly("su -c", "app")},
-		"su -":                {"su - app -c 'cd /app && ./x'", "", certainly("su -c", "app")},
-		"here-document":       {"su app <<EOF\nx\nEOF", "", certainly("su", "app")},
-		"comment":             {"# exec gosu app x\nexec x", "", nil},
-		"quoted":              {"echo 'exec gosu app x'\nexec x", "", nil},
-		"python":              {"#!/usr/bin/python3\nos.system('exec gosu app x')", "", nil},
-		"execline":            {"#!/bin/execlineb -P\ns6-setuidgid app\nx", "", certainly("s6-setuidgid", "app")},
-		"with-contenv":        {"#!/command/with-contenv bash\nexec s6-setuidgid app x", "", certainly("s6-setuidgid", "app")},
-		"not a script":        {"\x7fELF\x02\x01\x01\x00gosu", "", nil},
-		"not written well":    {"if gosu app x", "", nil},
-		"empty":               {"", "gosu app x", nil},
-		"CRLF":                {"#!/bin/sh\r\nexec gosu app x\r\n", "", certainly("gosu", "app")},
+		"always":                  {"exec su-exec app \"$@\"", "x", certainly("su-exec", "app")},
+		"no shebang, no exec":     {"su-exec app x", "", certainly("su-exec", "app")},
+		"if root [[":              {"#!/bin/bash\nif [[ $EUID -eq 0 ]]; then exec gosu app \"$@\"; fi\nexec \"$@\"", "x", certainly("gosu", "app")},
+		"if (( ))":                {"#!/bin/bash\nif (( EUID == 0 )); then exec gosu app \"$@\"; fi\nexec \"$@\"", "x", certainly("gosu", "app")},
+		"if (( ! UID ))":          {"#!/bin/bash\nif ! (( UID )); then exec gosu app \"$@\"; fi\nexec \"$@\"", "x", certainly("gosu", "app")},
+		"if whoami":               {"if [ \"$(whoami)\" = root ]; then exec gosu app \"$@\"; fi\nexec \"$@\"", "x", certainly("gosu", "app")},
+		"if not root":             {"if [ `id -u` -ne 0 ]; then exec \"$@\"; fi\nexec gosu app \"$@\"", "x", certainly("gosu", "app")},
+		"if ! test":               {"if ! test \"$(id -u)\" -gt 0; then exec gosu app \"$@\"; fi\nexec \"$@\"", "x", certainly("gosu", "app")},
+		"&&":                      {"[ \"$(id -u)\" = 0 ] && exec gosu app \"$@\"\nexec \"$@\"", "x", certainly("gosu", "app")},
+		"||":                      {"[ \"$(id -u)\" != 0 ] || exec gosu app \"$@\"\nexec \"$@\"", "x", certainly("gosu", "app")},
+		"case id":                 {"case $(id -u) in 0) exec gosu app \"$@\";; *) exec \"$@\";; esac", "x", certainly("gosu", "app")},
+		"case of the command":     {"case $1 in redis*) exec gosu app \"$@\";; esac\nexec \"$@\"", "redis-server", certainly("gosu", "app")},
+		"case, another":           {"case $1 in redis*) exec gosu app \"$@\";; esac\nexec \"$@\"", "sh", nil},
+		"UID of sh is a variable": {"#!/bin/sh\nexec gosu ${UID:-1000} x", "", exactly("gosu", "1000", 1000)},
+		"UID of bash is root's":   {"#!/bin/bash\nexec gosu ${UID:-1000} x", "", nil},
+		"user in a variable":      {"USER=app\nexec gosu \"$USER\" \"$@\"", "x", certainly("gosu", "app")},
+		"default assigned":        {": \"${RUN_AS:=app}\"\nexec gosu \"$RUN_AS\" \"$@\"", "x", certainly("gosu", "app")},
+		"default ids":             {"exec setpriv --reuid=\"${PUID:-1000}\" --regid=1000 --clear-groups \"$@\"", "x", exactly("setpriv", "1000", 1000)},
+		"unknown user":            {"exec gosu \"$RUN_AS\" \"$@\"", "x", anybody("gosu", "$RUN_AS")},
+		"root":                    {"exec gosu root \"$@\"", "x", nil},
+		"by environment":          {"if [ -z \"$AS_ROOT\" ]; then exec gosu app \"$@\"; fi\nexec \"$@\"", "x", sometimes("gosu", "app")},
+		"both ways":               {"if command -v gosu; then exec gosu app \"$@\"; else exec su-exec app \"$@\"; fi", "x", certainly("gosu", "app")},
+		"command in variable":     {"cmd=\"gosu app\"\nexec $cmd \"$@\"", "x", certainly("gosu", "app")},
+		"command in array":        {"#!/bin/bash\ncmd=(gosu app)\nexec \"${cmd[@]}\" \"$@\"", "x", certainly("gosu", "app")},
+		"set -- gosu":             {"set -- gosu app \"$@\"\nexec \"$@\"", "x", certainly("gosu", "app")},
+		"set -- gosu, maybe":      {"if [ -d /x ]; then set -- gosu app \"$@\"; fi\nexec \"$@\"", "x", sometimes("gosu", "app")},
+		"tini inside":             {"exec tini -- gosu app \"$@\"", "x", certainly("gosu", "app")},
+		"env inside":              {"exec env A=b HOME=/x gosu app \"$@\"", "x", certainly("gosu", "app")},
+		"function":                {"run() { exec gosu app \"$@\"; }\nrun \"$@\"", "x", certainly("gosu", "app")},
+		"function returns":        {"isroot() { test $(id -u) = 0; }\nisroot && exec gosu app \"$@\"\nexec \"$@\"", "x", certainly("gosu", "app")},
+		"shift":                   {"user=$1; shift; exec gosu $user \"$@\"", "app x", certainly("gosu", "app")},
+		"while shift":             {"while [ $# -gt 0 ]; do case $1 in --user) U=$2; shift 2;; *) break;; esac; done\nexec gosu $U \"$@\"", "--user app x", certainly("gosu", "app")},
+		"sub shell":               {"(exec gosu app prepare)\nexec \"$@\"", "x", nil},
+		"prepares as user":        {"gosu app prepare\nexec \"$@\"", "x", nil},
+		"fails else":              {"[ -f /x ] || { echo missing >&2; exit 1; }\nexec gosu app x", "", certainly("gosu", "app")},
+		"cleans up":               {"gosu app x\nrm -f /run/x.pid\n", "", certainly("gosu", "app")},
+		"waits":                   {"gosu app x &\nwait $!\n", "", certainly("gosu", "app")},
+		"another afterwards":      {"gosu app x &\nnginx -g 'daemon off;'\n", "", nil},
+		"pipe":                    {"gosu app x | tee /log", "", certainly("gosu", "app")},
+		"loop":                    {"until nc -z db 5432; do sleep 1; done\nexec gosu app x", "", certainly("gosu", "app")},
+		"endless":                 {"while true; do gosu app x; sleep 1; done", "", certainly("gosu", "app")},
+		"eval":                    {"eval exec gosu app x", "", certainly("gosu", "app")},
+		"su":                      {"exec su -s /bin/sh -c 'exec x' app", "", certainly("su -c", "app")},
+		"su -":                    {"su - app -c 'cd /app && ./x'", "", certainly("su -c", "app")},
+		"here-document":           {"su app <<EOF\nx\nEOF", "", certainly("su", "app")},
+		"comment":                 {"# exec gosu app x\nexec x", "", nil},
+		"quoted":                  {"echo 'exec gosu app x'\nexec x", "", nil},
+		"python":                  {"#!/usr/bin/python3\nos.system('exec gosu app x')", "", nil},
+		"execline":                {"#!/bin/execlineb -P\ns6-setuidgid app\nx", "", certainly("s6-setuidgid", "app")},
+		"with-contenv":            {"#!/command/with-contenv bash\nexec s6-setuidgid app x", "", certainly("s6-setuidgid", "app")},
+		"not a script":            {"\x7fELF\x02\x01\x01\x00gosu", "", nil},
+		"not written well":        {"if gosu app x", "", nil},
+		"empty":                   {"", "gosu app x", nil},
+		"CRLF":                    {"#!/bin/sh\r\nexec gosu app x\r\n", "", certainly("gosu", "app")},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

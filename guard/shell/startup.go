@@ -132,6 +132,7 @@ func ScriptDropEnv(script []byte, args []string, env func(name string) (string, 
 	m.name = "/entrypoint"
 	m.now.params = args
 	line, _, _ := strings.Cut(text, "\n")
+	m.bash = strings.Contains(line, "bash") || strings.Contains(line, "zsh")
 	switch interpreter(line) {
 	case "sh":
 		if f, _ := m.follow(text); !f.ends() || f&back != 0 {
