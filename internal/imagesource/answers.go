@@ -1,27 +1,26 @@
 package imagesource
 
 import (
-	"container/list"
 	"context"
 	"sync"
 )
 
 // answers remembers what was found, errors as well, and has several who ask for the same wait for one. It holds at
-// most most answers and forgets those that were asked for least recently.
+// most most answers and forgets the one that was asked for least recently.
 type answers[V any] struct {
 	most int
 
 	mu    sync.Mutex
-	byKey map[string]*list.Element
-	order list.List // of *given[V], the most recently asked for first
+	byKey map[string]*given[V]
+	asked uint64
 }
 
 type given[V any] struct {
-	key   string
 	done  chan struct{}
 	value V
 	err   error
-	lost  bool // whoever looked gave up
+	lost  bool   // whoever looked gave up
+	asked uint64 // when it was asked for, counted
 }
 
 // do returns what find found, now or before. Where find fails because ctx has ended, the next in line looks again.
@@ -31,7 +30,7 @@ func (a *answers[V]) do(ctx context.Context, key string, find func() (V, error))
 		if mine {
 			g.value, g.err = find()
 			if g.lost = g.err != nil && ctx.Err() != nil; g.lost {
-				a.forget(g)
+				a.forget(key, g)
 			}
 			close(g.done)
 			return g.value, g.err
@@ -58,28 +57,36 @@ func (a *answers[V]) limit(most int) {
 func (a *answers[V]) take(key string) (g *given[V], mine bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if e, ok := a.byKey[key]; ok {
-		a.order.MoveToFront(e)
-		return e.Value.(*given[V]), false //nolint:forcetypeassert // nothing else is put in
+	a.asked++
+	if g, ok := a.byKey[key]; ok {
+		g.asked = a.asked
+		return g, false
 	}
 	if a.byKey == nil {
-		a.byKey = make(map[string]*list.Element)
+		a.byKey = make(map[string]*given[V])
 	}
-	g = &given[V]{key: key, done: make(chan struct{})}
-	a.byKey[key] = a.order.PushFront(g)
-	for a.order.Len() > a.most {
-		last := a.order.Back()
-		delete(a.byKey, last.Value.(*given[V]).key) //nolint:forcetypeassert // nothing else is put in
-		a.order.Remove(last)
+	if len(a.byKey) >= a.most {
+		a.forgetOldest()
 	}
+	g = &given[V]{done: make(chan struct{}), asked: a.asked}
+	a.byKey[key] = g
 	return g, true
 }
 
-func (a *answers[V]) forget(g *given[V]) {
+func (a *answers[V]) forgetOldest() {
+	oldest := ""
+	for key, g := range a.byKey {
+		if old, ok := a.byKey[oldest]; !ok || g.asked < old.asked {
+			oldest = key
+		}
+	}
+	delete(a.byKey, oldest)
+}
+
+func (a *answers[V]) forget(key string, g *given[V]) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if e, ok := a.byKey[g.key]; ok && e.Value == any(g) {
-		a.order.Remove(e)
-		delete(a.byKey, g.key)
+	if a.byKey[key] == g {
+		delete(a.byKey, key)
 	}
 }

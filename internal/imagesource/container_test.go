@@ -24,15 +24,18 @@ func TestContainer(t *testing.T) {
 	}{
 		"a name, never started": {
 			`{"user":"app","network":"bridge"}`, "",
-			guard.User{Spec: "app", Name: "app", UID: guard.Exactly(1234), GID: guard.Exactly(1234), Where: at}, usual,
+			guard.User{Spec: "app", Name: "app", UID: guard.Exactly(1234), GID: guard.Exactly(1234), Where: at},
+			usual,
 		},
 		"a name, started": {
 			`{"user":"app","network":"bridge"}`, "1234:1234",
-			guard.User{Spec: "app", Name: "app", UID: guard.Exactly(1234), GID: guard.Exactly(1234), Where: at}, usual,
+			guard.User{Spec: "app", Name: "app", UID: guard.Exactly(1234), GID: guard.Exactly(1234), Where: at},
+			usual,
 		},
 		"nobody, started": {
 			`{"network":"none"}`, "0:0",
-			guard.User{Name: "root", UID: guard.Exactly(0), GID: guard.Exactly(0), Where: at}, usual,
+			guard.User{Name: "root", UID: guard.Exactly(0), GID: guard.Exactly(0), Where: at},
+			usual,
 		},
 		"the image has changed since": {
 			`{"user":"gone"}`, "77:88", guard.User{Spec: "gone", UID: guard.Exactly(77), GID: guard.Exactly(88), Where: at}, usual,
@@ -58,7 +61,7 @@ func TestContainer(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			st := stored(t, onTop(t, "app"), "corp/app:v1")
+			st := stored(t, onTop(t, "app"))
 			img, err := st.Image(t.Context(), "corp/app:v1")
 			if err != nil {
 				t.Fatal(err)
@@ -96,7 +99,7 @@ func TestContainer(t *testing.T) {
 			}
 		})
 	}
-	for _, s := range []*Source{{}, {Store: stored(t, onTop(t, "app"), "corp/app:v1")}} {
+	for _, s := range []*Source{{}, {Store: stored(t, onTop(t, "app"))}} {
 		if got, err := s.Container(t.Context(), "corp/app:v1"); got != nil || err != nil {
 			t.Errorf("got %v, %v", got, err)
 		}

@@ -128,30 +128,37 @@ func relative(p string) string { return strings.TrimPrefix(path.Join("/", p), "/
 // collect reads the places that were not kept, and where hard links among them lead.
 func (r *reading) collect(ctx context.Context, places []place) error {
 	for range maxLinks {
-		missing := make(map[uint16]map[string]bool)
-		for _, at := range places {
-			if at = r.end(at); r.kept[at] == nil {
-				if missing[at.layer] == nil {
-					missing[at.layer] = make(map[string]bool)
-				}
-				missing[at.layer][at.name] = true
-			}
-		}
+		missing := r.notKept(places)
 		if len(missing) == 0 {
 			return nil
 		}
-		for layer, names := range missing {
-			if err := r.scan(ctx, layer, names, false); err != nil {
+		for at, names := range missing {
+			if err := r.scan(ctx, at, names, false); err != nil {
 				return err
 			}
 			for name := range names {
-				if at := (place{layer, name}); r.kept[at] == nil {
-					r.kept[at] = &kept{kind: gone}
+				if p := (place{at, name}); r.kept[p] == nil {
+					r.kept[p] = &kept{kind: gone}
 				}
 			}
 		}
 	}
 	return errLinks
+}
+
+// notKept are the names that are yet to be read, by their layers.
+func (r *reading) notKept(places []place) map[uint16]map[string]bool {
+	missing := make(map[uint16]map[string]bool)
+	for _, at := range places {
+		if at = r.end(at); r.kept[at] != nil {
+			continue
+		}
+		if missing[at.layer] == nil {
+			missing[at.layer] = make(map[string]bool)
+		}
+		missing[at.layer][at.name] = true
+	}
+	return missing
 }
 
 // end is the place where hard links lead, as far as they are known. Those that lead in a circle end anywhere.
@@ -199,7 +206,7 @@ func (f *files) Walk(ctx context.Context, visit func(guard.File) error) error {
 	}
 	t := newTree()
 	for i, l := range f.layers {
-		w := &walk{tree: t, at: uint16(i), last: make(map[string]int)} //nolint:gosec // checked above
+		w := &walk{tree: t, at: uint16(i), last: make(map[string]int)}
 		if err := l.scan(ctx, w.entry); err != nil {
 			return err
 		}
@@ -235,18 +242,22 @@ func (w *walk) entry(hdr *tar.Header, _ io.Reader) error {
 		return err
 	}
 	// What is hidden counts nevertheless where a hard link leads to it.
-	if !visible && e.kind != regular && e.kind != hardlink {
-		return nil
+	if visible || e.kind == regular || e.kind == hardlink {
+		err = w.note(e, fileOf(hdr), visible, seen)
 	}
+	return err
+}
+
+func (w *walk) note(e entry, file guard.File, visible, seen bool) error {
 	if len(w.found) >= maxNames {
 		return errTooManyNames
 	}
-	f := walked{File: fileOf(hdr), visible: visible && e.kind != special}
+	f := walked{File: file, visible: visible && e.kind != special}
 	f.Path = path.Join("/", e.name)
-	switch e.kind {
-	case symlink:
+	if e.kind == symlink {
 		f.Link = e.link
-	case hardlink:
+	}
+	if e.kind == hardlink {
 		f.link, w.links = e.link, true
 	}
 	if seen {
@@ -258,39 +269,49 @@ func (w *walk) entry(hdr *tar.Header, _ io.Reader) error {
 
 // emit hands out what is visible.
 func (w *walk) emit(visit func(guard.File) error) error {
-	var byPath map[string]int
-	if w.links {
-		byPath = make(map[string]int, len(w.found))
-		for i := range w.found {
-			byPath[w.found[i].Path] = i
-		}
-	}
+	byPath := w.byPath()
 	for i, f := range w.found {
-		if !f.visible {
+		last, twice := w.last[f.Path]
+		if !f.visible || twice && last != i {
 			continue
 		}
-		if last, twice := w.last[f.Path]; twice && last != i {
+		file := w.linked(f, byPath)
+		if t := file.Mode.Type(); t != 0 && t != fs.ModeDir && t != fs.ModeSymlink {
 			continue
 		}
-		for n := 0; f.link != "" && n < maxLinks; n++ {
-			target, ok := byPath["/"+f.link]
-			if !ok {
-				break
-			}
-			name := f.Path
-			f = w.found[target]
-			f.Path = name
-		}
-		switch f.Mode.Type() {
-		case 0, fs.ModeDir, fs.ModeSymlink:
-		default:
-			continue
-		}
-		if err := visit(f.File); err != nil {
+		if err := visit(file); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// byPath finds files by their paths; it is nil where no hard link asks for them.
+func (w *walk) byPath() map[string]int {
+	if !w.links {
+		return nil
+	}
+	byPath := make(map[string]int, len(w.found))
+	for i := range w.found {
+		byPath[w.found[i].Path] = i
+	}
+	return byPath
+}
+
+// linked is the file that hard links lead to, under the name of the first.
+func (w *walk) linked(f walked, byPath map[string]int) guard.File {
+	file := f.File
+	for n := 0; f.link != "" && n < maxLinks; n++ {
+		target, ok := byPath["/"+f.link]
+		if !ok {
+			break
+		}
+		f = w.found[target]
+		name := file.Path
+		file = f.File
+		file.Path = name
+	}
+	return file
 }
 
 func fileOf(hdr *tar.Header) guard.File {

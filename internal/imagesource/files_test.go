@@ -47,7 +47,8 @@ func TestRead(t *testing.T) {
 		"symlink":          {[][]file{{{name: "etc/passwd", link: "/usr/etc/passwd"}, {name: "usr/etc/passwd", content: withApp}}}, "/etc/passwd", withApp, nil},
 		"symlink up": {
 			[][]file{{{name: "etc/passwd", link: "../usr/etc/passwd"}}, {{name: "usr/etc/passwd", content: withApp}}},
-			"/etc/passwd", withApp, []int{1, 2}, // the upper layer again, for a name that nobody asked for at first
+			"/etc/passwd", withApp,
+			[]int{1, 2}, // the upper layer again, for a name that nobody asked for at first
 		},
 		"symlink down":      {[][]file{{{name: "usr/etc/passwd", content: withApp}}, {{name: "etc/passwd", link: "../usr/etc/passwd"}}}, "/etc/passwd", withApp, []int{1, 1}},
 		"symlinked parent":  {[][]file{{{name: "usr/lib/x", content: "x"}}, {{name: "lib", link: "usr/lib"}}}, "/lib/x", "x", []int{1, 1}},
@@ -158,13 +159,25 @@ func TestWalk(t *testing.T) {
 	const netRaw = "\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 	f, _ := filesOf(t,
 		[]file{
-			{name: "bin/", mode: 0o755}, {name: "bin/su", content: "su", mode: 0o4755}, {name: "bin/ping", mode: 0o755, caps: netRaw},
-			{name: "bin/sh", content: "sh", mode: 0o755}, {name: "bin/old", mode: 0o4755}, {name: "bin/new", hard: "bin/old"},
-			{name: "tmp/", mode: 0o1777}, {name: "opt/gone/x"}, {name: "opt/kept"}, {name: "dev/null", special: true},
+			{name: "bin/", mode: 0o755},
+			{name: "bin/su", content: "su", mode: 0o4755},
+			{name: "bin/ping", mode: 0o755, caps: netRaw},
+			{name: "bin/sh", content: "sh", mode: 0o755},
+			{name: "bin/old", mode: 0o4755},
+			{name: "bin/new", hard: "bin/old"},
+			{name: "tmp/", mode: 0o1777},
+			{name: "opt/gone/x"},
+			{name: "opt/kept"},
+			{name: "dev/null", special: true},
 		},
 		[]file{
-			{name: "bin/", mode: 0o775, uid: 7}, {name: "bin/sh", content: "other", mode: 0o700, uid: 1000}, {name: "bin/.wh.old"},
-			{name: "opt/.wh.gone"}, {name: "lib", link: "usr/lib"}, {name: "twice", content: "1"}, {name: "twice", content: "22"},
+			{name: "bin/", mode: 0o775, uid: 7},
+			{name: "bin/sh", content: "other", mode: 0o700, uid: 1000},
+			{name: "bin/.wh.old"},
+			{name: "opt/.wh.gone"},
+			{name: "lib", link: "usr/lib"},
+			{name: "twice", content: "1"},
+			{name: "twice", content: "22"},
 		},
 	)
 	var got []guard.File

@@ -134,18 +134,8 @@ func understand(hdr *tar.Header) (e entry, ok bool, err error) {
 	if err != nil {
 		return e, false, err
 	}
-	parent, base := split(name)
-	switch {
-	case base == whiteoutOpaque:
-		return entry{name: parent, opaque: true}, true, nil
-	case strings.HasPrefix(base, whiteoutMeta):
-		return e, false, nil
-	case strings.HasPrefix(base, whiteoutPrefix):
-		base = strings.TrimPrefix(base, whiteoutPrefix)
-		if base == "" || base == "." || base == ".." {
-			return e, false, fmt.Errorf("%w: whiteout of nothing", archive.ErrMalformed)
-		}
-		return entry{name: join(parent, base), whiteout: true}, true, nil
+	if parent, base := split(name); strings.HasPrefix(base, whiteoutPrefix) {
+		return understandWhiteout(parent, base)
 	}
 	e = entry{name: name, kind: special}
 	switch hdr.Typeflag {
@@ -163,6 +153,20 @@ func understand(hdr *tar.Header) (e entry, ok bool, err error) {
 		return e, false, fmt.Errorf("%w: the root is no directory", archive.ErrMalformed)
 	}
 	return e, true, err
+}
+
+func understandWhiteout(parent, base string) (e entry, ok bool, err error) {
+	if base == whiteoutOpaque {
+		return entry{name: parent, opaque: true}, true, nil
+	}
+	if strings.HasPrefix(base, whiteoutMeta) {
+		return e, false, nil
+	}
+	base = strings.TrimPrefix(base, whiteoutPrefix)
+	if base == "" || base == "." || base == ".." {
+		return e, false, fmt.Errorf("%w: whiteout of nothing", archive.ErrMalformed)
+	}
+	return entry{name: join(parent, base), whiteout: true}, true, nil
 }
 
 func split(name string) (parent, base string) {

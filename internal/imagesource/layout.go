@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -108,25 +109,32 @@ func (s *Source) chooseEntry(entries []v1.Descriptor, tag string) (v1.Descriptor
 		if isAttestation(d) {
 			continue
 		}
-		name := entryName(d, i)
-		if tag == "" || tag == name || tag == fmt.Sprintf("@%d", i) || tag == d.Annotations[v1.AnnotationRefName] ||
-			sameReference(d.Annotations[annotationName], tag) {
+		if isNamed(d, i, tag) {
 			named = append(named, d)
 		}
-		if !slices.Contains(names, name) {
+		if name := entryName(d, i); !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
-	if len(named) == 1 {
+	switch {
+	case len(named) == 1:
 		return named[0], nil
-	}
-	if len(named) == 0 || tag == "" && len(names) > 1 && !unnamed(named) {
+	case len(named) == 0, tag == "" && len(names) > 1 && !unnamed(named):
 		return v1.Descriptor{}, otherNames(tag, names)
 	}
 	if d := registry.Choose(named, s.platform()); d != nil {
 		return *d, nil
 	}
 	return v1.Descriptor{}, errNoPlatform
+}
+
+// isNamed reports whether the tag names entry i; no tag names all.
+func isNamed(d v1.Descriptor, i int, tag string) bool {
+	switch tag {
+	case "", entryName(d, i), "@" + strconv.Itoa(i), d.Annotations[v1.AnnotationRefName]:
+		return true
+	}
+	return sameReference(d.Annotations[annotationName], tag)
 }
 
 var errNoPlatform = errors.New("it holds no image for the platform")
@@ -150,7 +158,7 @@ func entryName(d v1.Descriptor, i int) string {
 	if name := d.Annotations[v1.AnnotationRefName]; name != "" {
 		return name
 	}
-	return fmt.Sprintf("@%d", i)
+	return "@" + strconv.Itoa(i)
 }
 
 // layoutTags are the names that the images of a layout are chosen by.

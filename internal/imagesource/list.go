@@ -71,28 +71,36 @@ func (s *Source) listRegistry(ctx context.Context, name string) (names []string,
 		return nil, true, errOffline
 	}
 	if all {
-		r, err := ref.Parse(repo)
-		if err != nil {
-			return nil, true, err
-		}
-		names, err := s.tags(ctx, r)
-		return names, true, err
+		names, err = s.listRepository(ctx, repo)
+	} else {
+		names, err = s.listRepositories(ctx, host, rest)
 	}
+	return names, true, err
+}
+
+func (s *Source) listRepository(ctx context.Context, name string) ([]string, error) {
+	r, err := ref.Parse(name)
+	if err != nil {
+		return nil, err
+	}
+	return s.tags(ctx, r)
+}
+
+func (s *Source) listRepositories(ctx context.Context, host, prefix string) ([]string, error) {
 	if r, err := ref.Parse(host + "/x"); err != nil || r.Registry != host {
-		return nil, true, fmt.Errorf("%q is no registry: a registry is HOST or HOST:PORT", host)
+		return nil, fmt.Errorf("%q is no registry: a registry is HOST or HOST:PORT", host)
 	}
 	repos, err := s.Client.Repositories(ctx, host)
 	if err != nil {
-		return nil, true, err
+		return nil, err
 	}
 	var wanted []ref.Reference
 	for _, repo := range repos {
-		if r, err := ref.Parse(host + "/" + repo); err == nil && strings.HasPrefix(repo, rest) {
+		if r, err := ref.Parse(host + "/" + repo); err == nil && strings.HasPrefix(repo, prefix) {
 			wanted = append(wanted, r)
 		}
 	}
-	names, err = s.allTags(ctx, wanted)
-	return names, true, err
+	return s.allTags(ctx, wanted)
 }
 
 // allTags lists the tags of many repositories, in their order.

@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
-	"github.com/google/go-containerregistry/pkg/name"
+	gcrname "github.com/google/go-containerregistry/pkg/name"
 	gcr "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -184,14 +184,14 @@ func manifestOf(t testing.TB, img gcr.Image) string {
 	return d.String()
 }
 
-// stored loads an image into a store of its own.
-func stored(t testing.TB, img gcr.Image, as string) *store.Store {
+// stored loads an image, as corp/app:v1, into a store of its own.
+func stored(t testing.TB, img gcr.Image) *store.Store {
 	t.Helper()
 	s, err := store.Open(filepath.Join(t.TempDir(), "root"), store.Options{SingleID: os.Geteuid() != 0, Rootless: os.Geteuid() != 0})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := os.Open(saved(t, map[string]gcr.Image{as: img}))
+	f, err := os.Open(saved(t, map[string]gcr.Image{"corp/app:v1": img}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,9 +206,9 @@ func stored(t testing.TB, img gcr.Image, as string) *store.Store {
 func saved(t testing.TB, imgs map[string]gcr.Image) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "a:b.tar")
-	tagged := map[name.Tag]gcr.Image{}
+	tagged := map[gcrname.Tag]gcr.Image{}
 	for as, img := range imgs {
-		tag, err := name.NewTag(as)
+		tag, err := gcrname.NewTag(as)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -222,7 +222,7 @@ func saved(t testing.TB, imgs map[string]gcr.Image) string {
 
 func TestStore(t *testing.T) {
 	srv := newServer(t)
-	st := stored(t, onTop(t, "app"), "corp/app:v1")
+	st := stored(t, onTop(t, "app"))
 	s := &Source{Store: st, Client: &registry.Client{}}
 	kept, err := st.Image(t.Context(), "corp/app:v1")
 	if err != nil {
@@ -434,7 +434,7 @@ func TestList(t *testing.T) {
 	}
 	h := "docker://" + srv.host + "/"
 	two := saved(t, map[string]gcr.Image{"corp/app:v1": onTop(t, "app"), "corp/root": onTop(t, "")})
-	s := &Source{Client: &registry.Client{}, Store: stored(t, onTop(t, ""), "corp/app:v1")}
+	s := &Source{Client: &registry.Client{}, Store: stored(t, onTop(t, ""))}
 	for name, want := range map[string][]string{
 		h:                                     {h + "base:latest", h + "team/a:v1", h + "team/a:v2", h + "team/b:v1"},
 		h + "team/":                           {h + "team/a:v1", h + "team/a:v2", h + "team/b:v1"},

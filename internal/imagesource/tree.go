@@ -218,11 +218,10 @@ func (t *tree) resolve(name string) (string, node, answer, error) { //nolint:rev
 	for followed := 0; len(rest) > 0; {
 		word := rest[0]
 		rest = rest[1:]
-		switch word {
-		case "", ".":
-			continue
-		case "..":
+		if word == ".." {
 			at = path.Dir(at)
+		}
+		if len(word) <= len("..") && strings.Trim(word, ".") == "" {
 			continue
 		}
 		next := path.Join(at, word)
@@ -235,24 +234,32 @@ func (t *tree) resolve(name string) (string, node, answer, error) { //nolint:rev
 		case n.kind.isDir():
 			at = next
 		case n.kind == symlink:
-			if followed++; followed > maxLinks {
+			at, rest = t.follow(n, at, rest)
+			if followed++; followed > maxLinks || len(rest) > maxPathWords {
 				return next, n, missing, errLinks
 			}
-			target := t.links[n.link]
-			if strings.HasPrefix(target, "/") {
-				at = "."
-			}
-			rest = append(strings.Split(target, "/"), rest...)
-			if len(rest) > maxPathWords {
-				return next, n, missing, errLinks
-			}
-		case strings.Trim(path.Join(rest...), "/.") != "":
-			return next, n, missing, nil // below a file
 		default:
-			return next, n, found, nil
+			return next, n, lastOf(rest), nil
 		}
 	}
 	return at, node{}, missing, nil // a directory
+}
+
+// follow is where a symbolic link in directory at leads, with what is left of the path.
+func (t *tree) follow(n node, at string, rest []string) (from string, words []string) {
+	target := t.links[n.link]
+	if strings.HasPrefix(target, "/") {
+		at = "."
+	}
+	return at, append(strings.Split(target, "/"), rest...)
+}
+
+// lastOf is the answer at a file: found, unless the path goes on below it.
+func lastOf(rest []string) answer {
+	if strings.Trim(path.Join(rest...), "/.") != "" {
+		return missing
+	}
+	return found
 }
 
 // maxPathWords bounds a path that symbolic links make longer and longer.

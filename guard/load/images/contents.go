@@ -75,13 +75,8 @@ func appendFew(list []guard.File, f guard.File) []guard.File {
 
 // isProgram reports whether the file is found by its name.
 func (l *inspection) isProgram(f guard.File) bool {
-	switch f.Mode.Type() {
-	case 0:
-		return f.Mode&0o111 != 0 && slices.Contains(l.path, path.Dir(f.Path))
-	case fs.ModeSymlink:
-		return slices.Contains(l.path, path.Dir(f.Path))
-	}
-	return false
+	runs := f.Mode.IsRegular() && f.Mode&0o111 != 0 || f.Mode.Type() == fs.ModeSymlink
+	return runs && slices.Contains(l.path, path.Dir(f.Path))
 }
 
 func (l *inspection) program(f guard.File) {

@@ -73,8 +73,7 @@ func cutArgs(text string) (args []string, rest string) {
 		return nil, text
 	}
 	command := commandStart(after)
-	fields := strings.Fields(after[:command])
-	for _, f := range fields {
+	for f := range strings.FieldsSeq(after[:command]) {
 		if name, _, found := strings.Cut(f, "="); (found && isName(name)) && len(args) < n {
 			args = append(args, f)
 		} else if len(args) > 0 {
@@ -86,8 +85,8 @@ func cutArgs(text string) (args []string, rest string) {
 
 // commandStart is where the command begins after build arguments: at the shell, if there is one.
 func commandStart(text string) int {
-	for _, shell := range []string{"/bin/sh -", "/bin/bash -", "/bin/ash -", "/usr/bin/bash -", "/bin/zsh -"} {
-		if i := strings.Index(text, shell); i >= 0 {
+	for _, start := range []string{"/bin/sh -", "/bin/bash -", "/bin/ash -", "/usr/bin/bash -", "/bin/zsh -"} {
+		if i := strings.Index(text, start); i >= 0 {
 			return i
 		}
 	}

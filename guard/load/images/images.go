@@ -20,12 +20,12 @@ const (
 	groupFile  = "/etc/group"
 )
 
-// Subject says what an image runs as and, where it is local, what it holds. path is how the image was named. Where
+// Subject says what an image runs as and, where it is local, what it holds. name is how the image was named. Where
 // its layers cannot be read, the error says why and the subject has no contents.
-func Subject(ctx context.Context, path string, img *guard.Image) (*guard.Subject, error) {
-	at := guard.Location{Path: path}
+func Subject(ctx context.Context, name string, img *guard.Image) (*guard.Subject, error) {
+	at := guard.Location{Path: name}
 	s := &guard.Subject{
-		Kind: guard.KindImage, Name: "image", Where: at, Image: plainName(path), ImageAt: at,
+		Kind: guard.KindImage, Name: "image", Where: at, Image: plainName(name), ImageAt: at,
 		Ports: ports(img, at), Variables: variables(img, at), Steps: steps(img, at),
 	}
 	s.Command = guard.Command{Args: Argv(img, nil, nil), Where: at}
@@ -42,15 +42,16 @@ func Subject(ctx context.Context, path string, img *guard.Image) (*guard.Subject
 	if s.Contents, err = contents(ctx, img, s); err != nil {
 		return s, fmt.Errorf("look into image %s: %w", img.Name, err)
 	}
-	forgetWhatLayersTell(s.Steps)
+	s.Steps = withoutFiles(s.Steps)
 	return s, nil
 }
 
-// forgetWhatLayersTell leaves out of the steps what the layers say better: what became of the files in the end.
-func forgetWhatLayersTell(steps []guard.Step) {
+// withoutFiles leaves out of the steps what the layers say better: what became of files in the end.
+func withoutFiles(steps []guard.Step) []guard.Step {
 	for i := range steps {
 		steps[i].Setuid, steps[i].Opens, steps[i].Gives = nil, nil, nil
 	}
+	return slices.DeleteFunc(steps, isEmpty)
 }
 
 // plainName is the image's name for a command that takes one from the store or a registry; empty: there is none.
@@ -162,7 +163,7 @@ func searchPath(img *guard.Image) []string {
 		}
 	}
 	var dirs []string
-	for _, dir := range strings.Split(list, ":") {
+	for dir := range strings.SplitSeq(list, ":") {
 		if dir = path.Clean(dir); path.IsAbs(dir) && !slices.Contains(dirs, dir) {
 			dirs = append(dirs, dir)
 		}
