@@ -87,6 +87,7 @@ func isBuilder(name string) bool {
 		"vite", "hugo", "jekyll", "a2enmod", "a2dismod", "a2ensite", "a2dissite", "a2enconf", "a2disconf", "phpenmod", "phpdismod",
 		"nginx", "R", "Rscript", "julia", "lua", "luarocks", "cpan", "cpanm", "xcaddy", "caddy", "protoc", "upx", "terraform", "kubectl",
 		"helm", "aws", "gcloud", "az", "setup.py", "manage.py", "nvm", "fnm", "volta", "playwright", "puppeteer", "patchelf", "qmake",
+		"xx-go", "xx-cargo", "xx-clang", "xx-verify", "xx-info", "xx-apk", "xx-apt", "xx-apt-get", "golangci-lint", "gotestsum", "shellcheck",
 		"lscgroup", "sccache", "ccache", "scons", "bazel", "pkg-config", "apxs", "esbuild", "tauri", "ionic", "expo", "next", "nuxt":
 		return true
 	}
