@@ -3,6 +3,7 @@ package guard
 import (
 	"math"
 	"strconv"
+	"strings"
 )
 
 // MaxID is the greatest uid or gid that docker accepts.
@@ -80,23 +81,14 @@ func (u User) Named() bool {
 
 // UserPart is Spec without its group.
 func (u User) UserPart() string {
-	name, _, _ := cutSpec(u.Spec)
+	name, _, _ := strings.Cut(u.Spec, ":")
 	return name
 }
 
 // GroupPart is the group of Spec, empty where there is none.
 func (u User) GroupPart() string {
-	_, group, _ := cutSpec(u.Spec)
+	_, group, _ := strings.Cut(u.Spec, ":")
 	return group
-}
-
-func cutSpec(spec string) (user, group string, found bool) {
-	for i := range len(spec) {
-		if spec[i] == ':' {
-			return spec[:i], spec[i+1:], true
-		}
-	}
-	return spec, "", false
 }
 
 // Drop is a start-up program that gives up root by itself.

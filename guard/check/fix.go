@@ -45,7 +45,7 @@ func applySafe(source []byte, findings []guard.Finding) ([]byte, []guard.Finding
 		if fix == nil {
 			continue
 		}
-		more := append(edits[:len(edits):len(edits)], fix.Edits...)
+		more := append(slices.Clip(edits), fix.Edits...)
 		changed, err := guard.Apply(source, more)
 		switch {
 		case errors.Is(err, guard.ErrOverlap): // the next round may find it again

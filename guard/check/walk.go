@@ -52,16 +52,11 @@ func (w *walker) dir(ctx context.Context, shown string, at []string, ignored []g
 	}
 	matcher := gitignore.NewMatcher(ignored)
 	for _, e := range entries {
-		dir := e.IsDir()
-		if dir && e.Name() == ".git" || !dir && (!e.Type().IsRegular() || !candidate(e.Name())) {
+		p, name := append(slices.Clip(at), e.Name()), filepath.Join(shown, e.Name())
+		if !interesting(e) || matcher.Match(p, e.IsDir()) || w.excluded != nil && w.excluded(name) {
 			continue
 		}
-		p := append(slices.Clip(at), e.Name())
-		name := filepath.Join(shown, e.Name())
-		if len(ignored) > 0 && matcher.Match(p, dir) || w.excluded != nil && w.excluded(name) {
-			continue
-		}
-		if dir {
+		if e.IsDir() {
 			err = w.dir(ctx, name, p, ignored)
 		} else {
 			err = w.found(name)
@@ -71,6 +66,14 @@ func (w *walker) dir(ctx context.Context, shown string, at []string, ignored []g
 		}
 	}
 	return nil
+}
+
+// interesting reports whether a walk goes into a directory, or looks into a file.
+func interesting(e fs.DirEntry) bool {
+	if e.IsDir() {
+		return e.Name() != ".git"
+	}
+	return e.Type().IsRegular() && candidate(e.Name())
 }
 
 // patterns reads the .gitignore of a directory; that of the work tree's top comes with what .git/info/exclude says.

@@ -23,7 +23,7 @@ import (
 func (o *options) fixAll(ctx context.Context, std files, c *check.Checker, args []string) error {
 	run := check.RunOptions{Kind: o.textKind(), SkipUnknown: o.skip, Stdin: bytes.NewReader(nil), Jobs: o.jobs}
 	return c.Run(ctx, args, run, func(doc *guard.Document) error {
-		if doc.Err != nil || doc.Source == nil || doc.Path == "-" || !check.Fixable(doc) {
+		if doc.Path == "-" || !check.Fixable(doc) {
 			return nil
 		}
 		src := guard.Source{Path: doc.Path, File: doc.Path, Data: doc.Source}

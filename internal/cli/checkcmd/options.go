@@ -73,7 +73,7 @@ Exit status: 0 nothing found, 3 findings at or above --fail-on, 1 something coul
 	}
 	o.addFlags(cmd.Flags())
 	for name, values := range map[string][]string{
-		"format": report.Formats(), "fail-on": severities(), "color": {"auto", "always", "never"},
+		"format": report.Formats(), "fail-on": severities(), "color": colors(),
 		"kind": kinds(), "pod-security": podSecurityLevels(),
 	} {
 		// The error is for a flag that does not exist; these do.
@@ -114,21 +114,21 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 
 // check refuses values that do not exist and flags that contradict each other.
 func (o *options) check() error {
-	if !slices.Contains(report.Formats(), o.format) {
-		return fmt.Errorf("--format %s: there are %s", o.format, strings.Join(report.Formats(), ", "))
-	}
-	if o.kind != "" && !slices.Contains(kinds(), o.kind) {
-		return fmt.Errorf("--kind %s: there are %s", o.kind, strings.Join(kinds(), ", "))
-	}
-	if o.failOn != "" && !slices.Contains(severities(), o.failOn) {
-		return fmt.Errorf("--fail-on %s: there are %s", o.failOn, strings.Join(severities(), ", "))
-	}
-	if o.podSecurity != "" && !slices.Contains(podSecurityLevels(), o.podSecurity) {
-		return fmt.Errorf("--pod-security %s: there are %s", o.podSecurity, strings.Join(podSecurityLevels(), ", "))
+	for _, f := range []struct {
+		name, value string
+		known       []string
+	}{
+		{"format", o.format, report.Formats()},
+		{"kind", o.kind, kinds()},
+		{"fail-on", o.failOn, severities()},
+		{"pod-security", o.podSecurity, podSecurityLevels()},
+		{"color", o.color, colors()},
+	} {
+		if f.value != "" && !slices.Contains(f.known, f.value) {
+			return fmt.Errorf("--%s %s: there are %s", f.name, f.value, strings.Join(f.known, ", "))
+		}
 	}
 	switch {
-	case !slices.Contains([]string{"auto", "always", "never"}, o.color):
-		return fmt.Errorf("--color %s: auto, always or never", o.color)
 	case o.noPolicy && o.policy != "":
 		return errors.New("--policy and --no-policy contradict each other")
 	case o.offline && o.layers:
@@ -140,6 +140,8 @@ func (o *options) check() error {
 	}
 	return nil
 }
+
+func colors() []string { return []string{"auto", "always", "never"} }
 
 func severities() []string { return []string{"off", "info", "warning", "error"} }
 
