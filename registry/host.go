@@ -14,6 +14,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"github.com/deckhand-engine/deckhand/internal/flight"
 )
 
 // hosts are the registries that a client has talked to. Whoever talks to one of them again finds its connections
@@ -31,8 +33,8 @@ type host struct {
 	reg    name.Registry
 	rt     http.RoundTripper // with retries and the limit of requests, without authentication
 
-	challenges flights[*transport.Challenge]
-	sessions   flights[*session]
+	challenges flight.Group[*transport.Challenge]
+	sessions   flight.Group[*session]
 }
 
 // Close lets go of idle connections. The client may be used on.
@@ -69,6 +71,7 @@ func (c *Client) host(registry string) (*host, error) {
 	limited := &polite{inner: &guard{inner: c.roundTripper(plain), plain: plain}, slots: make(chan struct{}, c.requests())}
 	rt := &pinged{inner: &retrier{inner: limited, pause: c.firstPause()}}
 	h := &host{client: c, reg: reg, rt: transport.NewUserAgent(rt, agent)}
+	h.sessions.ForgetErrors = true
 	if c.hosts.byName == nil {
 		c.hosts.byName = make(map[string]*host)
 	}
@@ -79,20 +82,20 @@ func (c *Client) host(registry string) (*host, error) {
 // session is the session of one repository, or of the registry itself where repo is empty, with the right to do
 // what the scopes say. Sessions are remembered; failures are not, but the ping's are.
 func (h *host) session(ctx context.Context, repo string, scopes []string) (*session, error) {
-	challenge, err := h.challenges.do(ctx, "", true, func() (*transport.Challenge, error) {
+	challenge, err := h.challenges.Do(ctx, "", func() (*transport.Challenge, error) {
 		return transport.Ping(ctx, h.reg, h.rt)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
 	if challenge.Scheme == "" { // every repository is as open as the others: credentials are looked up once
-		s, err := h.sessions.do(ctx, "", false, func() (*session, error) { return h.open(ctx, "", nil) })
+		s, err := h.sessions.Do(ctx, "", func() (*session, error) { return h.open(ctx, "", nil) })
 		if err != nil {
 			return nil, err
 		}
 		return s.at(repo), nil
 	}
-	return h.sessions.do(ctx, repo+" "+strings.Join(scopes, " "), false, func() (*session, error) {
+	return h.sessions.Do(ctx, repo+" "+strings.Join(scopes, " "), func() (*session, error) {
 		return h.open(ctx, repo, scopes)
 	})
 }
@@ -122,7 +125,7 @@ func (h *host) open(ctx context.Context, repo string, scopes []string) (*session
 // pinged remembers how a registry answers GET /v2/, which every new session asks it.
 type pinged struct {
 	inner   http.RoundTripper
-	answers flights[*pong] // by the scheme
+	answers flight.Group[*pong] // by the scheme
 }
 
 // pong is an answer to the ping.
@@ -137,7 +140,7 @@ func (p *pinged) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Method != http.MethodGet || req.URL.Path != "/v2/" || req.URL.RawQuery != "" {
 		return p.inner.RoundTrip(req)
 	}
-	a, err := p.answers.do(req.Context(), req.URL.Scheme, true, func() (*pong, error) { return p.ask(req) })
+	a, err := p.answers.Do(req.Context(), req.URL.Scheme, func() (*pong, error) { return p.ask(req) })
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/deckhand-engine/deckhand/guard"
+	"github.com/deckhand-engine/deckhand/internal/flight"
 	archive "github.com/deckhand-engine/deckhand/internal/layer"
 )
 
@@ -23,7 +24,7 @@ const maxFileBytes = 1 << 20
 // files looks into layers.
 type files struct {
 	layers []*layer // the topmost first
-	reads  answers[map[string][]byte]
+	reads  flight.Group[map[string][]byte]
 }
 
 var _ guard.Files = (*files)(nil)
@@ -32,12 +33,12 @@ var _ guard.Files = (*files)(nil)
 func newFiles(layers []*layer) *files {
 	layers = slices.Clone(layers)
 	slices.Reverse(layers)
-	return &files{layers: layers, reads: answers[map[string][]byte]{most: 4}}
+	return &files{layers: layers, reads: flight.Group[map[string][]byte]{Most: 4}}
 }
 
 // Read implements guard.Files. It asks layers from the top down, and no more of them than it must.
 func (f *files) Read(ctx context.Context, paths ...string) (map[string][]byte, error) {
-	read, err := f.reads.do(ctx, strings.Join(paths, "\x00"), func() (map[string][]byte, error) {
+	read, err := f.reads.Do(ctx, strings.Join(paths, "\x00"), func() (map[string][]byte, error) {
 		r := &reading{layers: f.layers, tree: newTree(), kept: make(map[place]*kept)}
 		return r.read(ctx, paths)
 	})

@@ -23,6 +23,7 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/deckhand-engine/deckhand/guard"
+	"github.com/deckhand-engine/deckhand/internal/flight"
 	"github.com/deckhand-engine/deckhand/internal/store"
 	"github.com/deckhand-engine/deckhand/registry"
 )
@@ -40,7 +41,7 @@ type Source struct {
 	// Podman are the directories that podman keeps images in; nil: those of the system and of the user.
 	Podman []string
 
-	images answers[*guard.Image]
+	images flight.Group[*guard.Image]
 }
 
 var _ guard.Images = (*Source)(nil)
@@ -61,8 +62,8 @@ const (
 
 // Image implements guard.Images.
 func (s *Source) Image(ctx context.Context, name string) (*guard.Image, error) {
-	s.images.limit(maxRemembered)
-	return s.images.do(ctx, name, func() (*guard.Image, error) {
+	s.images.Limit(maxRemembered)
+	return s.images.Do(ctx, name, func() (*guard.Image, error) {
 		img, err := s.find(ctx, name)
 		if err != nil {
 			return nil, err
