@@ -2,11 +2,13 @@ package registry
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -15,9 +17,9 @@ import (
 
 // Image is what a registry says of an image; its layers are not fetched.
 type Image struct {
-	Manifest v1.Descriptor   // of the platform's image, not of the index it was chosen from
-	Config   []byte          // the config's JSON, verified
-	Layers   []v1.Descriptor // bottom first
+	Manifest v1.Descriptor // of the platform's image, not of the index it was chosen from
+	Config   dockerspec.DockerOCIImage
+	Layers   []v1.Descriptor // bottom first; OpenLayer checks them
 }
 
 // Image fetches an image's manifest, through an index for the platform, and its config, and stores nothing: two
@@ -36,28 +38,41 @@ func (c *Client) image(ctx context.Context, r ref.Reference) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unsupported(r, doc.checkBlobs); err != nil {
+	if err := unsupported(r, doc.checkConfig); err != nil {
 		return nil, err
 	}
-	if err := checkConfigSize(doc.Config); err != nil {
+	raw, err := s.config(ctx, doc.Config)
+	if err != nil {
 		return nil, err
 	}
-	body, err := s.verified(ctx, doc.Config)
+	img := &Image{Manifest: desc, Layers: doc.Layers}
+	if err := json.Unmarshal(raw, &img.Config); err != nil {
+		return nil, fmt.Errorf("parse config: %w", err)
+	}
+	if err := c.checkPlatform(r, img.Config.Platform); err != nil {
+		return nil, err
+	}
+	return img, nil
+}
+
+// config fetches a config and verifies it.
+func (s *session) config(ctx context.Context, d v1.Descriptor) ([]byte, error) {
+	if err := checkConfigSize(d); err != nil {
+		return nil, err
+	}
+	body, err := s.verified(ctx, d)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = body.Close() }() // read to its end below
-	config := make([]byte, doc.Config.Size)
-	if _, err := io.ReadFull(body, config); err != nil {
+	raw := make([]byte, d.Size)
+	if _, err := io.ReadFull(body, raw); err != nil {
 		return nil, fmt.Errorf("read config: %w", err)
 	}
 	if _, err := body.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("read config: %w", err)
 	}
-	if err := c.checkConfig(r, config); err != nil {
-		return nil, err
-	}
-	return &Image{Manifest: desc, Config: config, Layers: doc.Layers}, nil
+	return raw, nil
 }
 
 // OpenLayer is the content of a layer as the registry has it, compressed. It comes from the network as it is read;
@@ -71,8 +86,10 @@ func (c *Client) OpenLayer(ctx context.Context, r ref.Reference, d v1.Descriptor
 }
 
 func (c *Client) openLayer(ctx context.Context, r ref.Reference, d v1.Descriptor) (io.ReadCloser, error) {
-	if err := unsupported(r, func() (text, hint string) { return checkLayer(d) }); err != nil {
-		return nil, err
+	for _, check := range []func(v1.Descriptor) (text, hint string){checkBlob, checkLayer} {
+		if err := unsupported(r, func() (text, hint string) { return check(d) }); err != nil {
+			return nil, err
+		}
 	}
 	s, err := c.open(ctx, r, transport.PullScope, nil)
 	if err != nil {
@@ -81,11 +98,8 @@ func (c *Client) openLayer(ctx context.Context, r ref.Reference, d v1.Descriptor
 	return s.verified(ctx, d)
 }
 
-// verified is a blob that reports at its end whether it is the one that was asked for.
+// verified is a blob that reports at its end whether it is the one that was asked for. The descriptor has passed checkBlob.
 func (s *session) verified(ctx context.Context, d v1.Descriptor) (io.ReadCloser, error) {
-	if err := d.Digest.Validate(); err != nil {
-		return nil, fmt.Errorf("get blob %q: %w", d.Digest, err)
-	}
 	body, err := s.download(ctx, d, Quiet{})
 	if err != nil {
 		return nil, err

@@ -35,7 +35,7 @@ func TestImage(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if img.Manifest.Digest != want.Digest || len(img.Layers) != 2 || !bytes.Contains(img.Config, []byte(`"diff_ids"`)) {
+			if img.Manifest.Digest != want.Digest || len(img.Layers) != 2 || len(img.Config.RootFS.DiffIDs) != 2 {
 				t.Errorf("got %+v", img)
 			}
 			if n := srv.count("GET /v2/team/"); n != requests {

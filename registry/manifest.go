@@ -94,10 +94,13 @@ func (d *document) isIndex() bool {
 
 // check reports why the image of a manifest cannot be kept: the text and, where there is one, a hint.
 func (d *document) check() (text, hint string) {
-	if text, hint = d.checkBlobs(); text != "" {
+	if text, hint = d.checkConfig(); text != "" {
 		return text, hint
 	}
 	for _, l := range d.Layers {
+		if text, hint = checkBlob(l); text != "" {
+			return text, hint
+		}
 		if text, hint = checkLayer(l); text != "" {
 			return text, hint
 		}
@@ -105,20 +108,22 @@ func (d *document) check() (text, hint string) {
 	return "", ""
 }
 
-// checkBlobs reports why the manifest is no image's, or cannot be trusted.
-func (d *document) checkBlobs() (text, hint string) {
+// checkConfig reports why the manifest is no image's.
+func (d *document) checkConfig() (text, hint string) {
 	switch d.Config.MediaType {
 	case v1.MediaTypeImageConfig, dockerConfig:
-	default:
-		return "it is no container image but an artifact of type " + d.Config.MediaType, ""
+		return checkBlob(d.Config)
 	}
-	for _, l := range append([]v1.Descriptor{d.Config}, d.Layers...) {
-		if err := l.Digest.Validate(); err != nil {
-			return fmt.Sprintf("its manifest has a bad digest %q: %v", l.Digest, err), ""
-		}
-		if l.Size < 0 {
-			return fmt.Sprintf("its manifest gives %s a size of %d", l.Digest, l.Size), ""
-		}
+	return "it is no container image but an artifact of type " + d.Config.MediaType, ""
+}
+
+// checkBlob reports why a descriptor cannot be followed.
+func checkBlob(d v1.Descriptor) (text, hint string) {
+	if err := d.Digest.Validate(); err != nil {
+		return fmt.Sprintf("its manifest has a bad digest %q: %v", d.Digest, err), ""
+	}
+	if d.Size < 0 {
+		return fmt.Sprintf("its manifest gives %s a size of %d", d.Digest, d.Size), ""
 	}
 	return "", ""
 }

@@ -165,7 +165,11 @@ func (c *Client) fetchConfig(ctx context.Context, s *session, r ref.Reference, d
 	if err != nil {
 		return fmt.Errorf("read config: %w", err)
 	}
-	return c.checkConfig(r, raw)
+	var have v1.Platform
+	if err := json.Unmarshal(raw, &have); err != nil {
+		return fmt.Errorf("parse config: %w", err)
+	}
+	return c.checkPlatform(r, have)
 }
 
 func checkConfigSize(d v1.Descriptor) error {
@@ -175,12 +179,8 @@ func checkConfigSize(d v1.Descriptor) error {
 	return nil
 }
 
-// checkConfig refuses an image for another system or platform than wanted.
-func (c *Client) checkConfig(r ref.Reference, raw []byte) error {
-	var have v1.Platform
-	if err := json.Unmarshal(raw, &have); err != nil {
-		return fmt.Errorf("parse config: %w", err)
-	}
+// checkPlatform refuses an image for another system or platform than wanted.
+func (c *Client) checkPlatform(r ref.Reference, have v1.Platform) error {
 	if have.OS != "" && have.OS != "linux" {
 		return &Error{
 			Ref: r, Kind: ErrUnsupported,

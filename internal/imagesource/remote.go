@@ -2,7 +2,6 @@ package imagesource
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -31,9 +30,8 @@ func (s *Source) remote(ctx context.Context, name string) (*guard.Image, error) 
 	if err != nil {
 		return nil, err
 	}
-	img := &guard.Image{From: "registry " + r.Registry, Manifest: found.Manifest.Digest, Local: s.Layers}
-	if err := json.Unmarshal(found.Config, &img.Config); err != nil {
-		return nil, fmt.Errorf("parse its config: %w", err)
+	img := &guard.Image{
+		From: "registry " + r.Registry, Manifest: found.Manifest.Digest, Config: found.Config, Local: s.Layers,
 	}
 	layers := make([]*layer, len(found.Layers))
 	for i, d := range found.Layers {
