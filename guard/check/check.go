@@ -104,8 +104,8 @@ func (c *Checker) Image(ctx context.Context, name string) *guard.Document {
 		return doc
 	}
 	s, err := images.Subject(ctx, name, img)
-	if err != nil {
-		doc.Err = err
+	doc.Err = err // what the config says is known even where the layers cannot be read
+	if s == nil {
 		return doc
 	}
 	return c.judge(doc, []*guard.Subject{s})

@@ -52,7 +52,7 @@ func (c *Checker) Run(ctx context.Context, args []string, o RunOptions, emit fun
 	if jobs <= 0 {
 		jobs = runtime.GOMAXPROCS(0)
 	}
-	work, order := make(chan *task), make(chan *task, 16*jobs)
+	work, order := make(chan *task, 2*jobs), make(chan *task, 16*jobs)
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancel(nil)

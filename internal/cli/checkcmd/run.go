@@ -1,6 +1,7 @@
 package checkcmd
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -60,8 +61,12 @@ func (o *options) run(ctx context.Context, std files, args []string) error {
 }
 
 // report checks all arguments and writes what is found.
-func (o *options) report(ctx context.Context, std files, c *check.Checker, args []string, out io.Writer) (report.Summary, error) {
-	var sum report.Summary
+func (o *options) report(ctx context.Context, std files, c *check.Checker, args []string, out io.Writer) (sum report.Summary, err error) {
+	if !ui.IsTerminal(std.out) || o.output != "" { // a person sees each document as soon as it is checked
+		buffer := bufio.NewWriterSize(out, 64<<10)
+		defer func() { err = errors.Join(err, buffer.Flush()) }()
+		out = buffer
+	}
 	w, err := report.New(o.format, out, report.Options{
 		Colour: o.colored(std.out), Width: o.width(std.out), Version: version.Number(), Page: docs.Page, Policy: c.Policy,
 	})
