@@ -42,7 +42,7 @@ vet:
 	$(GO) vet ./...
 	GOARCH=arm64 $(GO) vet ./...
 
-cross: ## both programs and all tests compile for the architectures we know
+cross: ## the programs and all tests compile for the architectures we know
 	for arch in amd64 arm64; do \
 	  GOARCH=$$arch $(GO) build -o /dev/null ./... || exit 1; \
 	done
