@@ -73,6 +73,16 @@ func prepare(dir string) error {
 	return errors.Join(os.Setenv("BASE_TAR", base), os.Setenv("GOTMPDIR", dir), os.Setenv("PATH", dir+":"+os.Getenv("PATH")))
 }
 
+// Base makes a root filesystem with hack/make-base, or finds it in its cache, and returns the path of its tar file.
+func Base(t testing.TB, kind string) string {
+	t.Helper()
+	tar, err := makeBase(kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tar
+}
+
 // makeBase makes a root filesystem with hack/make-base, or finds it in its cache, and returns its path.
 func makeBase(kind string) (string, error) {
 	root, err := moduleRoot()
