@@ -93,11 +93,10 @@ type look struct {
 }
 
 func newLook(ctx context.Context, img *guard.Image, argv []string) (*look, error) {
-	l := &look{scripts: scriptsOf(img, argv)}
-	if !img.Local || img.Files == nil {
-		l.db = Users(ctx, img)
-		return l, nil
+	if !img.Local || img.Files == nil { // no script can be read
+		return &look{db: Users(ctx, img)}, nil
 	}
+	l := &look{scripts: scriptsOf(img, argv)}
 	files, err := img.Files.Read(ctx, append(candidates(l.scripts), passwdFile, groupFile)...)
 	if large, ok := errors.AsType[*guard.TooLargeError](err); ok && !slices.Contains(large.Paths, passwdFile) && !slices.Contains(large.Paths, groupFile) {
 		err = nil // a program that is no script
