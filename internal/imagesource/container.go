@@ -71,7 +71,7 @@ func (s *Source) imageOfContainer(ctx context.Context, c *store.Container) *guar
 	}
 	return &guard.Image{
 		Name: c.Image, From: "the store", Manifest: img.Target.Digest, Config: img.Config,
-		Files: storedFiles(s.Store, img), Local: true,
+		Files: storedFiles(ctx, s.Store, img), Local: true,
 	}
 }
 

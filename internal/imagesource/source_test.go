@@ -273,8 +273,19 @@ func TestStore(t *testing.T) {
 		if err := os.WriteFile(blob, tarOf(t, file{name: "etc/passwd", content: "evil"}), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		// What was unpacked from the blob is whole: it is read in the blob's place.
+		unpackedBefore := st.HasLayers(kept)
 		img, err := (&Source{Store: st}).Image(t.Context(), "corp/app:v1")
 		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := img.Files.Read(t.Context(), "/etc/passwd"); os.Geteuid() == 0 && (!unpackedBefore || err != nil || string(got["/etc/passwd"]) != withApp) {
+			t.Errorf("with the layers unpacked (%t): %q, %v", unpackedBefore, got, err)
+		}
+		if err := os.RemoveAll(filepath.Join(st.Root(), "layers")); err != nil {
+			t.Fatal(err)
+		}
+		if img, err = (&Source{Store: st}).Image(t.Context(), "corp/app:v1"); err != nil {
 			t.Fatal(err)
 		}
 		if got, err := img.Files.Read(t.Context(), "/etc/passwd"); err == nil || !strings.Contains(err.Error(), "it is damaged") {
