@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -94,6 +95,7 @@ func (s *Source) listRepositories(ctx context.Context, host, prefix string) ([]s
 	if err != nil {
 		return nil, err
 	}
+	slices.Sort(repos) // not every registry has an order
 	var wanted []ref.Reference
 	for _, repo := range repos {
 		if r, err := ref.Parse(host + "/" + repo); err == nil && strings.HasPrefix(repo, prefix) {
@@ -132,6 +134,7 @@ func (s *Source) tags(ctx context.Context, r ref.Reference) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	slices.Sort(tags)
 	names := make([]string, len(tags))
 	for i, tag := range tags {
 		names[i] = schemeRegistry + r.Name() + ":" + tag
