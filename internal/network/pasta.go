@@ -112,7 +112,8 @@ func (p *pastaHelper) run(ctx context.Context, pid int, ports []Port) error {
 	if err := p.spawn(ctx, p.args(fifo, pid, ports)); err != nil {
 		return err
 	}
-	if err := p.writeRecord(); err != nil {
+	// A process that has ended already needs no record, and await knows why it did.
+	if err := p.writeRecord(); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ESRCH) {
 		return err
 	}
 	return p.await(ctx, ready)
