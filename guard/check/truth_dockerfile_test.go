@@ -162,7 +162,7 @@ USER app
 FROM debian:12
 USER app
 RUN useradd app
-`, "2:DH007"},
+`, "2:DH008"},
 		{"a group that nothing creates", `
 FROM debian:12
 USER 1000:app

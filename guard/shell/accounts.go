@@ -28,21 +28,21 @@ const (
 )
 
 // account is a program that changes users and groups.
-func (e *effects) account(m *machine, name string, c call) {
+func (e *effects) account(name string, c call) {
 	args := c.argv[1:]
 	switch name {
 	case "useradd":
-		e.useradd(m, args)
+		e.useradd(args)
 	case "adduser":
-		e.adduser(m, args)
+		e.adduser(args)
 	case "groupadd":
-		e.groupadd(m, args)
+		e.groupadd(args)
 	case "addgroup":
-		e.addgroup(m, args)
+		e.addgroup(args)
 	case "usermod":
-		e.usermod(m, args)
+		e.usermod(args)
 	case "groupmod":
-		e.groupmod(m, args)
+		e.groupmod(args)
 	case "userdel", "groupdel":
 		e.remove(parseOptions(userdelOptions, args, false), name == "groupdel")
 	case "deluser", "delgroup":
@@ -85,8 +85,8 @@ func dashed(option string) string {
 }
 
 // added is an AddUser by a program, with its uid.
-func added(m *machine, o options, by users.Program) users.Change {
-	c := users.Change{Kind: users.AddUser, By: by, Maybe: m.maybe > 0}
+func added(o options, by users.Program) users.Change {
+	c := users.Change{Kind: users.AddUser, By: by, NonUnique: o.has("o")}
 	if word, ok := o.last("u"); ok {
 		c.UID, c.Why = id(o, "u", word)
 		c.HasUID = true
@@ -141,12 +141,18 @@ func chosen(system bool) guard.ID {
 	return guard.ID{Least: 1000, Most: 60000}
 }
 
-func (e *effects) useradd(m *machine, args []string) {
+func (e *effects) useradd(args []string) {
 	o := parseOptions(useraddOptions, args, false)
-	if o.has("D") || elsewhere(o) {
+	switch {
+	case elsewhere(o):
+		return
+	case o.has("D"):
+		if o.has("g") {
+			e.change(users.Change{Kind: users.Defaults})
+		}
 		return
 	}
-	c := added(m, o, users.ByShadow)
+	c := added(o, users.ByShadow)
 	c.System = o.has("r")
 	if o.has("N") {
 		c.Own = users.NoOwnGroup
@@ -181,35 +187,44 @@ func adduserBy(o options, args []string) users.Program {
 
 func first(word string, _ bool) string { return word }
 
-func (e *effects) adduser(m *machine, args []string) {
+func (e *effects) adduser(args []string) {
 	o := parseOptions(adduserOptions, args, false)
 	by := adduserBy(o, args)
 	system := o.has("system") || o.has("S")
 	switch {
 	case elsewhere(o):
 		return
-	case len(o.operands) == 2:
+	case len(o.operands) == 2 && !o.loose:
 		e.change(users.Change{Kind: users.AddMember, Name: shown(o.operands[0]), Group: shown(o.operands[1])})
 		return
 	case o.has("group") && !system:
-		e.addgroup(m, args)
+		e.addgroup(args)
 		return
 	}
-	c := added(m, o, by)
+	c := added(o, by)
 	c.System = system
-	switch {
-	case o.has("N"):
-		c.Own = users.NoOwnGroup
-	case o.has("group"):
-		c.Own = users.OwnGroup
-	}
+	c.Own = ownOf(o)
 	if home, ok := o.last("h"); ok {
 		c.Home = shown(home)
 	}
-	if word, ok := primary(o, by); ok {
+	switch word, ok := primary(o, by); {
+	case ok && by == users.ByBusyBox && known(word): // a number is a name there
+		c.Group = word
+	case ok:
 		group(&c, word)
 	}
 	e.finish(c, o.operands)
+}
+
+// ownOf says whether an adduser is asked for a group of the user's name.
+func ownOf(o options) users.Own {
+	switch {
+	case o.has("N"):
+		return users.NoOwnGroup
+	case o.has("group"):
+		return users.OwnGroup
+	}
+	return users.OwnDefault
 }
 
 // primary is the primary group that an adduser is given.
@@ -226,12 +241,14 @@ func primary(o options, by users.Program) (string, bool) {
 	return o.last("G")
 }
 
-func (e *effects) groupadd(m *machine, args []string) {
+func (e *effects) groupadd(args []string) {
 	o := parseOptions(groupaddOptions, args, false)
 	if elsewhere(o) {
 		return
 	}
-	c := users.Change{Kind: users.AddGroup, By: users.ByShadow, System: o.has("r"), Maybe: m.maybe > 0}
+	c := users.Change{
+		Kind: users.AddGroup, By: users.ByShadow, System: o.has("r"), NonUnique: o.has("o"), IfFree: o.has("f") && o.has("g"),
+	}
 	e.addedGroup(c, o, "g")
 }
 
@@ -256,23 +273,23 @@ func (e *effects) addedGroup(c users.Change, o options, option string) {
 	e.change(c)
 }
 
-func (e *effects) addgroup(m *machine, args []string) {
+func (e *effects) addgroup(args []string) {
 	o := parseOptions("g|gid: S|system r firstgid: lastgid: quiet|q debug conf: force-badname allow-bad-names allow-badname group", args, false)
-	if len(o.operands) == 2 {
+	if len(o.operands) == 2 && !o.loose {
 		e.change(users.Change{Kind: users.AddMember, Name: shown(o.operands[0]), Group: shown(o.operands[1])})
 		return
 	}
-	c := users.Change{Kind: users.AddGroup, By: users.ByAdduser, System: o.has("S"), Maybe: m.maybe > 0}
+	c := users.Change{Kind: users.AddGroup, By: users.ByAdduser, System: o.has("S")}
 	e.addedGroup(c, o, "g")
 }
 
-func (e *effects) usermod(m *machine, args []string) {
+func (e *effects) usermod(args []string) {
 	o := parseOptions(usermodOptions, args, false)
 	if len(o.operands) == 0 || elsewhere(o) {
 		return
 	}
 	name := o.operands[len(o.operands)-1]
-	c := users.Change{Kind: users.SetUser, Name: name, Maybe: m.maybe > 0}
+	c := users.Change{Kind: users.SetUser, Name: name, NonUnique: o.has("o")}
 	if word, ok := o.last("u"); ok {
 		c.UID, c.Why = id(o, "u", word)
 		c.HasUID = true
@@ -294,12 +311,12 @@ func (e *effects) usermod(m *machine, args []string) {
 	e.change(c)
 }
 
-func (e *effects) groupmod(m *machine, args []string) {
+func (e *effects) groupmod(args []string) {
 	o := parseOptions(groupaddOptions, args, false)
 	if len(o.operands) == 0 || elsewhere(o) || !o.has("g") && !o.has("n") {
 		return
 	}
-	c := users.Change{Kind: users.SetGroup, Name: o.operands[len(o.operands)-1], Maybe: m.maybe > 0}
+	c := users.Change{Kind: users.SetGroup, Name: o.operands[len(o.operands)-1], NonUnique: o.has("o")}
 	if word, ok := o.last("g"); ok {
 		c.GID, c.Why = id(o, "g", word)
 		c.HasGID = true

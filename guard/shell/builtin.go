@@ -56,10 +56,7 @@ func (m *machine) flowBuiltin(c call) (flow, verdict, bool) {
 		f, v := m.exec(c)
 		return f, v, true
 	case "exit":
-		if m.nested == 0 {
-			m.exits(m, len(args) > 0 && known(args[0]) && args[0] != "0")
-		}
-		return gone, perhaps, true
+		return m.exit(args), perhaps, true
 	case "return":
 		m.doReturn(args)
 		return back, perhaps, true
@@ -75,6 +72,19 @@ func (m *machine) flowBuiltin(c call) (flow, verdict, bool) {
 		return f, v, true
 	}
 	return 0, perhaps, false
+}
+
+// exit ends the shell. A step that fails makes no image, so that nothing is left of that way.
+func (m *machine) exit(args []string) flow {
+	failure := len(args) > 0 && known(args[0]) && args[0] != "0"
+	if m.nested > 0 {
+		return gone
+	}
+	m.exits(m, failure)
+	if failure {
+		return 0
+	}
+	return gone
 }
 
 // eval runs its words as a line.

@@ -157,7 +157,7 @@ func endsCommand(line string, i int) bool {
 func telling(word string) bool {
 	at := strings.LastIndexByte(word, '/')
 	switch base := word[at+1:]; base {
-	case "passwd", "group", "sudoers", "doas.conf":
+	case "passwd", "group", "sudoers", "doas.conf", "login.defs", "adduser.conf":
 		return at >= 0
 	case "etc":
 		return word == "/etc" // cd /etc
@@ -171,7 +171,15 @@ func telling(word string) bool {
 		case stranger, tool, query, builder:
 		}
 	}
+	if at >= 0 && (strings.HasPrefix(word[at+1:], "passwd") || strings.HasPrefix(word[at+1:], "group")) {
+		return true // a pattern
+	}
 	return strings.Contains(word, "sudoers.d") || strings.Contains(word, "NOPASSWD")
+}
+
+// namesRoot reports whether a line has the root directory as a word.
+func namesRoot(line string) bool {
+	return strings.HasSuffix(line, " /") || strings.Contains(line, " / ") || strings.Contains(line, " /\n")
 }
 
 // atCommand looks at a word where a command's name stands; stop says that the line must be read.
@@ -185,7 +193,9 @@ func atCommand(word, line string) (command, stop bool) {
 	}
 	at := strings.LastIndexByte(word, '/')
 	switch base := word[at+1:]; base {
-	case "cp", "mv", "ln", "awk", "gawk", "patch", "dd", "rsync", "truncate", "unlink", "tee", "sed", "perl":
+	case "cp", "mv", "rsync":
+		return false, namesRoot(line)
+	case "ln", "awk", "gawk", "patch", "dd", "truncate", "unlink", "tee", "sed", "perl":
 		return false, false // the files that matter are told of by their names
 	case "mkdir":
 		return false, strings.Contains(line, "-m")

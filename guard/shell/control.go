@@ -1,6 +1,8 @@
 package shell
 
 import (
+	"strings"
+
 	"mvdan.cc/sh/v3/syntax"
 )
 
@@ -8,7 +10,7 @@ func (m *machine) binary(c *syntax.BinaryCmd) (flow, verdict) {
 	if c.Op == syntax.Pipe || c.Op == syntax.PipeAll {
 		return m.pipe(c)
 	}
-	f, v := m.stmt(c.X)
+	f, v := m.leftSide(c)
 	if f.ends() {
 		return f, v
 	}
@@ -33,6 +35,55 @@ func (m *machine) binary(c *syntax.BinaryCmd) (flow, verdict) {
 	return f&^next | g, w
 }
 
+// leftSide runs the left side of && and ||.
+func (m *machine) leftSide(c *syntax.BinaryCmd) (flow, verdict) {
+	if c.Op == syntax.OrStmt && !givesUp(c.Y) {
+		return m.tried(func() (flow, verdict) { return m.stmt(c.X) }, m.changesUsers(c.Y))
+	}
+	return m.stmt(c.X)
+}
+
+// tried runs what may fail without ending the script. Whether it does is mostly to be seen from what it is asked
+// to do; where something else is done then, what it does is not certain.
+func (m *machine) tried(do func() (flow, verdict), otherwise bool) (flow, verdict) {
+	before, maybe := m.unsure, m.maybe
+	m.unsure = false
+	if otherwise {
+		m.maybe++
+	}
+	f, v := do()
+	m.maybe = maybe
+	if m.unsure {
+		v = perhaps
+	}
+	m.unsure = m.unsure || before
+	return f, v
+}
+
+// changesUsers reports whether a statement seems to change users or groups.
+func (m *machine) changesUsers(s *syntax.Stmt) bool {
+	from, to := s.Pos().Offset(), s.End().Offset()
+	if from >= to || to > uint(len(m.source)) {
+		return true
+	}
+	text := m.source[from:to]
+	return strings.Contains(text, "user") || strings.Contains(text, "group") || strings.Contains(text, "passwd")
+}
+
+// givesUp reports whether a statement ends the script as one that failed.
+func givesUp(s *syntax.Stmt) bool {
+	switch c := s.Cmd.(type) {
+	case *syntax.Block:
+		return len(c.Stmts) > 0 && givesUp(c.Stmts[len(c.Stmts)-1])
+	case *syntax.CallExpr:
+		if len(c.Args) == 1 && c.Args[0].Lit() == "false" {
+			return true
+		}
+		return len(c.Args) == 2 && c.Args[0].Lit() == "exit" && c.Args[1].Lit() != "" && c.Args[1].Lit() != "0"
+	}
+	return false
+}
+
 // pipe runs both sides as subshells; what echo and its like say is what the right side reads.
 func (m *machine) pipe(c *syntax.BinaryCmd) (flow, verdict) {
 	text, ok := m.output(c.X)
@@ -53,7 +104,7 @@ func (m *machine) ifClause(c *syntax.IfClause) (flow, verdict) {
 	if len(c.Cond) == 0 { // else
 		return m.stmts(c.Then)
 	}
-	f, v := m.stmts(c.Cond)
+	f, v := m.tried(func() (flow, verdict) { return m.stmts(c.Cond) }, true)
 	if f.ends() {
 		return f, v
 	}
@@ -79,8 +130,10 @@ func (m *machine) ifClause(c *syntax.IfClause) (flow, verdict) {
 // while runs a loop as long as its condition is known, and once where it is not.
 func (m *machine) while(c *syntax.WhileClause) (flow, verdict) {
 	var ended flow
+	maybe := m.maybe
+	defer func() { m.maybe = maybe }()
 	for range maxRounds {
-		f, v := m.stmts(c.Cond)
+		f, v := m.tried(func() (flow, verdict) { return m.stmts(c.Cond) }, true)
 		if c.Until {
 			v = v.not()
 		}
@@ -100,6 +153,9 @@ func (m *machine) while(c *syntax.WhileClause) (flow, verdict) {
 		ended |= g &^ (next | again)
 		if g&(next|again) == 0 {
 			return afterLoop(ended), yes
+		}
+		if ended != 0 { // it ended on some ways
+			m.maybe = maybe + 1
 		}
 	}
 	f := afterLoop(ended)
@@ -151,12 +207,17 @@ func (m *machine) forClause(c *syntax.ForClause) (flow, verdict) {
 		return afterLoop(f), perhaps
 	}
 	var ended flow
+	maybe := m.maybe
+	defer func() { m.maybe = maybe }()
 	for _, item := range items {
 		m.now.vars[iter.Name.Value] = item
 		f, _ := body()
 		ended |= f &^ (next | again)
 		if f&(next|again) == 0 {
 			return afterLoop(ended), yes
+		}
+		if ended != 0 { // it ended on some ways
+			m.maybe = maybe + 1
 		}
 	}
 	return afterLoop(ended) | next, yes

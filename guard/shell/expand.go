@@ -96,6 +96,9 @@ func (m *machine) part(f *field, part syntax.WordPart) {
 		f.addSplit(m.substitute(p, false))
 	case *syntax.ArithmExp:
 		f.add(m.number(p.X, p))
+	case *syntax.ProcSubst:
+		m.runAside(p.Stmts)
+		f.add(open(m.raw(p, "<(…)"), true))
 	case *syntax.ExtGlob:
 		f.add(p.Op.String() + p.Pattern.Value + ")")
 	default:
@@ -203,7 +206,18 @@ func (m *machine) substitute(c *syntax.CmdSubst, quoted bool) string {
 		}
 		return text
 	}
+	m.runAside(c.Stmts)
 	return open(m.raw(c, "$(…)"), quoted)
+}
+
+// runAside runs what is run for its output only.
+func (m *machine) runAside(stmts []*syntax.Stmt) {
+	if !m.aside {
+		return
+	}
+	last, drop := m.now.last, m.now.drop
+	m.subshell(func() (flow, verdict) { return m.stmts(stmts) })
+	m.now.last, m.now.drop = last, drop
 }
 
 // unescape takes backslashes off: before any byte, or before those of only.

@@ -25,7 +25,7 @@ func FuzzLine(f *testing.F) {
 	f.Fuzz(func(t *testing.T, line string) {
 		start := time.Now()
 		effects := shell.Line(line, environment)
-		shell.Argv(strings.Fields(line))
+		shell.Argv(strings.Fields(line), nil)
 		for _, c := range effects.Users {
 			if strings.ContainsAny(c.Name+c.Group+c.Why+c.Home+c.NewName, "\x00\x01") {
 				t.Errorf("Line(%q): a mark is left in %+v", line, c)

@@ -1,6 +1,7 @@
 package shell_test
 
 import (
+	"math"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -41,6 +42,28 @@ func maybe(c users.Change) users.Change {
 	c.Maybe = true
 	return c
 }
+
+func shared(c users.Change) users.Change {
+	c.NonUnique = true
+	return c
+}
+
+func elevated(c users.Change) users.Change {
+	c.Elevated = true
+	return c
+}
+
+func unended(c users.Change) users.Change {
+	c.Unended = true
+	return c
+}
+
+func ifFree(c users.Change) users.Change {
+	c.IfFree = true
+	return c
+}
+
+func defaults() users.Change { return users.Change{Kind: users.Defaults} }
 
 func own(c users.Change, o users.Own) users.Change {
 	c.Own = o
@@ -100,7 +123,7 @@ func TestUsersOfLines(t *testing.T) {
 		"useradd --uid=":           {"useradd --uid=1000 --gid=1001 --create-home app", changes(gid(uid(adds(users.ByShadow, "app"), 1000), 1001))},
 		"useradd --uid":            {"useradd --uid 1000 --shell /bin/sh app", changes(uid(adds(users.ByShadow, "app"), 1000))},
 		"useradd after its name":   {"useradd app -u 1000 -m", changes(uid(adds(users.ByShadow, "app"), 1000))},
-		"useradd -ou 0":            {"useradd -ou 0 -g 0 admin", changes(gid(uid(adds(users.ByShadow, "admin"), 0), 0))},
+		"useradd -ou 0":            {"useradd -ou 0 -g 0 admin", changes(gid(shared(uid(adds(users.ByShadow, "admin"), 0)), 0))},
 		"useradd -r":               {"useradd -r -s /usr/sbin/nologin app", changes(system(adds(users.ByShadow, "app")))},
 		"useradd -rm -d":           {"useradd -rm -d /home/ubuntu -s /bin/bash -g root -G sudo -u 1001 ubuntu", changes(home(in(uid(system(adds(users.ByShadow, "ubuntu")), 1001), "root"), "/home/ubuntu"))},
 		"useradd -N":               {"useradd -l -N -g users app", changes(in(own(adds(users.ByShadow, "app"), users.NoOwnGroup), "users"))},
@@ -111,14 +134,14 @@ func TestUsersOfLines(t *testing.T) {
 		"useradd elsewhere":        {"useradd -R /rootfs app", nil},
 		"useradd -K":               {"useradd -K UID_MIN=0 app", changes(someUID(adds(users.ByShadow, "app"), 1, guard.MaxID))},
 		"useradd, password":        {"useradd -p $(openssl passwd -1 x) app", changes(adds(users.ByShadow, "app"))},
-		"sudo useradd":             {"sudo useradd app", changes(adds(users.ByShadow, "app"))},
+		"sudo useradd":             {"sudo useradd app", changes(elevated(adds(users.ByShadow, "app")))},
 		"variables":                {"useradd -u $APP_UID \"$APP_USER\"", changes(uid(adds(users.ByShadow, "app"), 1500))},
 		"braces":                   {"useradd -u ${APP_UID} -d ${APP_HOME} ${APP_USER}", changes(home(uid(adds(users.ByShadow, "app"), 1500), "/srv/app"))},
 		"assigned":                 {"UID1=1000; useradd -u $UID1 app", changes(uid(adds(users.ByShadow, "app"), 1000))},
 		"exported":                 {"export U=1000 && useradd -u $U app", changes(uid(adds(users.ByShadow, "app"), 1000))},
 		"default":                  {"useradd -u ${NOT_SET:-1001} app", changes(uid(adds(users.ByShadow, "app"), 1001))},
 		"unknown uid":              {"useradd -u $NOT_SET app", changes(because(someUID(adds(users.ByShadow, "app"), 1, guard.MaxID), "$NOT_SET, the argument of its -u, is not known"))},
-		"unknown uid, not unique":  {"useradd -o -u $NOT_SET app", changes(because(someUID(adds(users.ByShadow, "app"), 0, guard.MaxID), "$NOT_SET, the argument of its -u, is not known"))},
+		"unknown uid, not unique":  {"useradd -o -u $NOT_SET app", changes(because(shared(someUID(adds(users.ByShadow, "app"), 0, guard.MaxID)), "$NOT_SET, the argument of its -u, is not known"))},
 		"unknown gid":              {"useradd -g $NOT_SET app", changes(someGID(adds(users.ByShadow, "app"), 0, guard.MaxID))},
 		"unknown name":             {"useradd $NOT_SET", changes(because(someUID(adds(users.ByShadow, ""), 1, guard.MaxID), "a user called $NOT_SET is added, which is not known"))},
 		"unknown name, quoted":     {"useradd \"$NOT_SET\"", changes(because(someUID(adds(users.ByShadow, ""), 1000, 60000), "a user called $NOT_SET is added, which is not known"))},
@@ -149,7 +172,7 @@ func TestUsersOfLines(t *testing.T) {
 		"addgroup USER GROUP":      {"addgroup app audio", changes(member("audio"))},
 		"usermod -aG":              {"usermod -aG sudo app", changes(member("sudo"))},
 		"usermod -u":               {"usermod -u 1001 -g 100 node", changes(gid(uid(users.Change{Kind: users.SetUser, Name: "node"}, 1001), 100))},
-		"usermod -o -u 0":          {"usermod -o -u 0 app", changes(uid(users.Change{Kind: users.SetUser, Name: "app"}, 0))},
+		"usermod -o -u 0":          {"usermod -o -u 0 app", changes(shared(uid(users.Change{Kind: users.SetUser, Name: "app"}, 0)))},
 		"usermod -l":               {"usermod -l app -d /home/app -m node", changes(users.Change{Kind: users.SetUser, Name: "node", NewName: "app", Home: "/home/app"})},
 		"usermod -s":               {"usermod -s /bin/bash app", nil},
 		"usermod, whose":           {"usermod -u 5 $NOT_SET", changes(replaced("passwd", "usermod changes a user whose name is not known"))},
@@ -165,6 +188,29 @@ func TestUsersOfLines(t *testing.T) {
 		"if known":                 {"if [ \"$APP_USER\" = app ]; then useradd app; else useradd other; fi", changes(adds(users.ByShadow, "app"))},
 		"if unset":                 {"if [ -n \"$EMPTY\" ]; then useradd app; fi", nil},
 		"|| true":                  {"useradd app || true", changes(adds(users.ByShadow, "app"))},
+		"|| another":               {"useradd app || adduser -D app", changes(maybe(adds(users.ByShadow, "app")), maybe(adds(users.ByBusyBox, "app")))},
+		"|| exit":                  {"useradd app || { echo failed >&2; exit 1; }", changes(adds(users.ByShadow, "app"))},
+		"|| exit 0":                {"id app || exit 0; useradd app", changes(maybe(adds(users.ByShadow, "app")))},
+		"exit 0 in between":        {"if [ -e /x ]; then exit 0; fi; useradd app; useradd b", changes(maybe(adds(users.ByShadow, "app")), maybe(adds(users.ByShadow, "b")))},
+		"exit 1 in between":        {"if [ -e /x ]; then exit 1; fi; useradd app", changes(adds(users.ByShadow, "app"))},
+		"return in between":        {"f() { id $1 && return; useradd $1; }; f app; useradd b", changes(maybe(adds(users.ByShadow, "app")), adds(users.ByShadow, "b"))},
+		"break":                    {"for u in a b; do useradd $u; id x && break; done; useradd c", changes(adds(users.ByShadow, "a"), maybe(adds(users.ByShadow, "b")), adds(users.ByShadow, "c"))},
+		"continue":                 {"for u in a b; do id $u && continue; useradd $u; done", changes(maybe(adds(users.ByShadow, "a")), maybe(adds(users.ByShadow, "b")))},
+		"if useradd":               {"if useradd app; then useradd b; else useradd c; fi", changes(maybe(adds(users.ByShadow, "app")), maybe(adds(users.ByShadow, "b")), maybe(adds(users.ByShadow, "c")))},
+		"&& userdel":               {"id app && userdel app; id g && groupdel g; true", changes(maybe(users.Change{Kind: users.RemoveUser, Name: "app"}), maybe(users.Change{Kind: users.RemoveGroup, Name: "g"}))},
+		"in a substitution":        {"echo $(useradd app)", changes(adds(users.ByShadow, "app"))},
+		"in an assignment":         {"out=$(useradd -u 5 app 2>&1); echo $out", changes(uid(adds(users.ByShadow, "app"), 5))},
+		"into a process":           {"cat <(useradd app)", changes(adds(users.ByShadow, "app"))},
+		"xargs":                    {"cat names | xargs -n1 useradd -r", changes(because(system(someUID(adds(users.ByShadow, ""), 1, guard.MaxID)), "a user called … is added, which is not known"))},
+		"xargs -I":                 {"cat names | xargs -I{} useradd -u 5 {}", changes(because(uid(adds(users.ByShadow, ""), 5), "a user called … is added, which is not known"))},
+		"options that may be none": {"adduser $NOT_SET app", changes(someUID(adds(users.ByAdduser, "app"), 1, guard.MaxID))},
+		"plus":                     {"useradd -u +1000 app", changes(uid(adds(users.ByShadow, "app"), 1000))},
+		"BusyBox -G number":        {"adduser -D -G 18 app", changes(in(adds(users.ByBusyBox, "app"), "18"))},
+		"groupadd -f":              {"groupadd -f g; groupadd -f -g 5 h; groupadd -o -g 0 i", changes(addsGroup(users.ByShadow, "g"), ifFree(gid(addsGroup(users.ByShadow, "h"), 5)), shared(gid(addsGroup(users.ByShadow, "i"), 0)))},
+		"defaults":                 {"sed -i s/1000/5/ /etc/login.defs; echo x >> /etc/adduser.conf; useradd -D -g users; cp x /etc/default/useradd", changes(defaults(), defaults(), defaults(), defaults())},
+		"perl":                     {"perl -e 'system(\"useradd app\")'", changes(stranger("perl"))},
+		"python writes":            {"python3 -c 'open(\"/etc/passwd\", \"a\").write(x)'", changes(replaced("passwd", "python3 changes /etc/passwd"))},
+		"awk reads":                {"awk -F: '{ print $1 }' /etc/passwd", nil},
 		"sub shell":                {"(cd /x && useradd app)", changes(adds(users.ByShadow, "app"))},
 		"block":                    {"{ useradd app; }", changes(adds(users.ByShadow, "app"))},
 		"for":                      {"for u in a b; do useradd $u; done", changes(adds(users.ByShadow, "a"), adds(users.ByShadow, "b"))},
@@ -194,14 +240,25 @@ func TestUsersOfLines(t *testing.T) {
 		"here-document":            {"cat >> /etc/passwd <<EOF\na:x:1:2::/:\nEOF", changes(home(gid(uid(adds(users.ByLine, "a"), 1), 2), "/"))},
 		"here-document, variables": {"cat <<EOF >> /etc/passwd\n$APP_USER:x:$APP_UID:2::/:\nEOF", changes(home(gid(uid(adds(users.ByLine, "app"), 1500), 2), "/"))},
 		"here-document, tabs":      {"cat <<-'EOF' >> /etc/passwd\n\ta:x:1:2::/:\n\tEOF", changes(home(gid(uid(adds(users.ByLine, "a"), 1), 2), "/"))},
-		"tee -a":                   {"echo a:x:1:2::/: | sudo tee -a /etc/passwd > /dev/null", changes(home(gid(uid(adds(users.ByLine, "a"), 1), 2), "/"))},
+		"tee -a":                   {"echo a:x:1:2::/: | sudo tee -a /etc/passwd > /dev/null", changes(elevated(home(gid(uid(adds(users.ByLine, "a"), 1), 2), "/")))},
 		"block into it":            {"{ echo a:x:1:2::/:; echo b:x:3:4::/:; } >> /etc/passwd", changes(home(gid(uid(adds(users.ByLine, "a"), 1), 2), "/"), home(gid(uid(adds(users.ByLine, "b"), 3), 4), "/"))},
 		"group file":               {"echo 'app:x:1000:' >> /etc/group", changes(gid(addsGroup(users.ByLine, "app"), 1000))},
 		"in the directory":         {"cd /etc && echo 'app:x:1000:' >> group", changes(gid(addsGroup(users.ByLine, "app"), 1000))},
 		"odd uid":                  {"echo 'app:x:x:' >> /etc/passwd", changes(gid(uid(adds(users.ByLine, "app"), 0), 0))},
+		"id with a plus":           {"echo app:x:+5:-1 >> /etc/passwd", changes(someGID(uid(adds(users.ByLine, "app"), 5), math.MaxUint32, math.MaxUint32))},
+		"id with a space":          {"echo 'app:x: 5:6' >> /etc/passwd", changes(gid(uid(adds(users.ByLine, "app"), 0), 6))},
+		"no end":                   {"printf 'app:x:5:6::/:/bin/sh' >> /etc/passwd", changes(unended(home(gid(uid(adds(users.ByLine, "app"), 5), 6), "/")))},
 		"written anew":             {"echo 'a:x:1:2::/:' > /etc/passwd", changes(replaced("passwd", "a RUN step writes /etc/passwd"), home(gid(uid(adds(users.ByLine, "a"), 1), 2), "/"))},
 		"sed -i":                   {"sed -i 's/1000/1001/' /etc/passwd", changes(replaced("passwd", "sed changes /etc/passwd"))},
 		"sed -i, both":             {"sed -i -e s/a/b/ /etc/passwd /etc/group", changes(replaced("passwd", "sed changes /etc/passwd"), replaced("group", "sed changes /etc/group"))},
+		"sed -Ei":                  {"sed -Ei s/a/b/ /etc/passwd; sed -r -e s/i/j/ /etc/passwd", changes(replaced("passwd", "sed changes /etc/passwd"))},
+		"dd":                       {"dd if=/tmp/p of=/etc/passwd", changes(replaced("passwd", "dd changes /etc/passwd"))},
+		"rm *":                     {"rm -f /etc/passwd*", changes(replaced("passwd", "rm changes /etc/passwd"))},
+		"braces of files":          {"sed -i s/a/b/ /etc/{passwd,group}", changes(replaced("passwd", "sed changes /etc/passwd"), replaced("group", "sed changes /etc/group"))},
+		"cp into etc":              {"cp /tmp/passwd /tmp/group /etc/", changes(replaced("passwd", "cp changes /etc/passwd"), replaced("group", "cp changes /etc/group"))},
+		"install -t":               {"install -m 644 -t /etc /tmp/passwd", changes(replaced("passwd", "install changes /etc/passwd"))},
+		"cp all":                   {"cp -a /rootfs/. /", changes(stranger("cp to /"))},
+		"an editor":                {"ed -s /etc/passwd", changes(stranger("ed"), replaced("passwd", "ed changes /etc/passwd"))},
 		"sed reads":                {"sed -n 1p /etc/passwd; grep x /etc/passwd; cat /etc/passwd", nil},
 		"cp":                       {"cp /tmp/p /etc/passwd", changes(replaced("passwd", "cp changes /etc/passwd"))},
 		"cp reads":                 {"cp /etc/passwd /tmp/p", nil},
@@ -311,16 +368,16 @@ func TestStepsOfLines(t *testing.T) {
 }
 
 func TestArgv(t *testing.T) {
-	got := shell.Argv([]string{"useradd", "-u", "1000", "$APP"})
+	got := shell.Argv([]string{"useradd", "-u", "1000", "$APP"}, nil)
 	if diff := cmp.Diff(changes(uid(adds(users.ByShadow, "$APP"), 1000)), got.Users); diff != "" {
 		t.Errorf("Argv (-want +got):\n%s", diff)
 	}
-	got = shell.Argv([]string{"/bin/bash", "-c", "chmod 777 /a && useradd app"})
+	got = shell.Argv([]string{"/bin/bash", "-c", "chmod 777 /a && useradd app"}, nil)
 	want := shell.Effects{Step: guard.Step{Opens: []string{"/a"}}, Users: changes(adds(users.ByShadow, "app"))}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Argv (-want +got):\n%s", diff)
 	}
-	if got := shell.Argv(nil); !cmp.Equal(got, shell.Effects{}) {
+	if got := shell.Argv(nil, nil); !cmp.Equal(got, shell.Effects{}) {
 		t.Errorf("Argv(nil) = %+v", got)
 	}
 }

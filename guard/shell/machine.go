@@ -74,7 +74,8 @@ func verdictOf(b bool) verdict {
 	return no
 }
 
-// flow is a set of ways in which statements may end.
+// flow is a set of ways in which statements may end. None is where a failure ends all: what follows is of no
+// interest.
 type flow uint8
 
 const (
@@ -129,6 +130,10 @@ type machine struct {
 	depth  int
 	left   int  // statements that may still be run
 	lost   bool // a bound was reached: something was not followed
+
+	aside    bool // commands are run for their output as well, as in $(useradd app)
+	elevated int  // sudo and the like that are being run
+	unsure   bool // a program was run that may have failed
 }
 
 // state is what differs between ways through a script.
@@ -245,6 +250,7 @@ func (m *machine) follow(source string) (flow, verdict) {
 
 func (m *machine) stmts(list []*syntax.Stmt) (flow, verdict) {
 	f, v := next, yes
+	maybe := m.maybe
 	for _, s := range list {
 		var after flow
 		after, v = m.stmt(s)
@@ -252,7 +258,11 @@ func (m *machine) stmts(list []*syntax.Stmt) (flow, verdict) {
 		if f.ends() {
 			break
 		}
+		if after != next { // it ended on some ways
+			m.maybe = maybe + 1
+		}
 	}
+	m.maybe = maybe
 	return f, v
 }
 

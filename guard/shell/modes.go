@@ -286,6 +286,6 @@ func (e *effects) tee(m *machine, c call) {
 		text = *c.stdin
 	}
 	for _, p := range o.operands {
-		e.wrote(m, write{path: m.resolve(p), content: text, appends: o.has("a")})
+		e.wrote(write{path: m.resolve(p), content: text, appends: o.has("a")})
 	}
 }

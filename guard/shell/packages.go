@@ -9,7 +9,7 @@ import (
 )
 
 // manager is a run of a package manager.
-func (e *effects) manager(m *machine, name string, c call) {
+func (e *effects) manager(name string, c call) {
 	verb, packages := managed(name, c.argv[1:])
 	if verb == elsewhereVerb {
 		return
@@ -19,7 +19,7 @@ func (e *effects) manager(m *machine, name string, c call) {
 	}
 	switch verb {
 	case installVerb:
-		e.install(m, name, packages)
+		e.install(name, packages)
 		if name == "apk" {
 			e.virtual(c.argv[1:], packages)
 		}
@@ -32,7 +32,7 @@ func (e *effects) manager(m *machine, name string, c call) {
 	}
 }
 
-func (e *effects) install(m *machine, name string, packages []string) {
+func (e *effects) install(name string, packages []string) {
 	var names []string
 	for _, p := range packages {
 		if n, removed := strings.CutSuffix(p, "-"); removed && (name == "apt-get" || name == "apt" || name == "aptitude") {
@@ -46,7 +46,7 @@ func (e *effects) install(m *machine, name string, packages []string) {
 	add(&e.out.Step.Installs, names...)
 	e.change(users.Change{
 		Kind: users.AddUser, By: users.ByPackages, UID: guard.ID{Least: 1, Most: 999}, HasUID: true,
-		Why: name + " installs packages, which may add the user", Maybe: m.maybe > 0,
+		Why: name + " installs packages, which may add the user",
 	})
 }
 

@@ -8,6 +8,9 @@ import (
 
 // program runs a program, after everything that only starts another one is taken off.
 func (m *machine) program(c call) (flow, verdict) {
+	elevated := m.elevated
+	defer func() { m.elevated = elevated }()
+	m.unsure = m.unsure || !harmless(c.argv)
 	for range maxDepth {
 		if len(c.argv) == 0 {
 			return next, yes
@@ -15,8 +18,11 @@ func (m *machine) program(c call) (flow, verdict) {
 		if d, inner := dropOf(c.argv, m.user()); d != nil {
 			m.drops(m, *d, call{argv: inner, exec: c.exec})
 			return m.after(c), yes
-		} else if inner != nil {
-			c.argv = inner // it becomes root, which it is
+		} else if inner != nil { // it becomes root, which it mostly is
+			if name := path.Base(c.argv[0]); name == "sudo" || name == "doas" {
+				m.elevated++
+			}
+			c.argv = inner
 			continue
 		}
 		if line, params, ok := shellLine(c); ok {
@@ -29,6 +35,11 @@ func (m *machine) program(c call) (flow, verdict) {
 		c.argv = inner
 	}
 	return m.after(c), m.runs(m, c)
+}
+
+// harmless reports whether a program cannot fail.
+func harmless(argv []string) bool {
+	return len(argv) == 0 || argv[0] == "echo" || argv[0] == "printf"
 }
 
 // after is the flow behind a program.
@@ -197,7 +208,23 @@ func (m *machine) unwrap(argv []string) ([]string, bool) {
 	if w.skip >= len(rest) {
 		return nil, false
 	}
+	if name == "xargs" {
+		return withInput(rest, first(o.last("I"))), true
+	}
 	return rest[w.skip:], true
+}
+
+// withInput are the words of a program that xargs starts: what it reads stands at the end, or in place of a word.
+func withInput(argv []string, place string) []string {
+	read := open("…", false)
+	if place == "" {
+		return append(slices.Clip(argv), read)
+	}
+	argv = slices.Clone(argv)
+	for i := range argv {
+		argv[i] = strings.ReplaceAll(argv[i], place, read)
+	}
+	return argv
 }
 
 // unwrapEnv takes env and its assignments off. -S splits its argument as a shell would, nearly.

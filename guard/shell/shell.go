@@ -23,12 +23,13 @@ func Line(line string, env func(name string) (string, bool)) Effects {
 		return Effects{}
 	}
 	e := &effects{}
+	m := newMachine(e, env)
+	e.machine, m.aside = m, true
 	first, _, _ := strings.Cut(line, "\n")
 	if !plain([]string{line}) || interpreter(first) != "sh" {
 		e.stranger("a script")
 		return e.out
 	}
-	m := newMachine(e, env)
 	m.name = "/bin/sh"
 	m.follow(line)
 	if m.lost {
@@ -37,13 +38,14 @@ func Line(line string, env func(name string) (string, bool)) Effects {
 	return e.out
 }
 
-// Argv reads an exec form.
-func Argv(argv []string) Effects {
+// Argv reads an exec form; env is as of [Line].
+func Argv(argv []string, env func(name string) (string, bool)) Effects {
 	if len(argv) == 0 || !plain(argv) {
 		return Effects{}
 	}
 	e := &effects{}
-	m := newMachine(e, nil)
+	m := newMachine(e, env)
+	e.machine, m.aside = m, true
 	m.program(call{argv: argv})
 	if m.lost {
 		e.stranger("a line that cannot be followed")

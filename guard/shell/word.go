@@ -52,9 +52,9 @@ func anyLoose(words []string) bool {
 	return slices.ContainsFunc(words, loose)
 }
 
-// parseID reads a uid or gid as programs do: digits only.
+// parseID reads a uid or gid as programs do: digits, and perhaps a plus.
 func parseID(word string) (guard.ID, bool) {
-	n, err := strconv.ParseUint(word, 10, 31)
+	n, err := strconv.ParseUint(strings.TrimPrefix(word, "+"), 10, 31)
 	if err != nil {
 		return guard.ID{}, false
 	}

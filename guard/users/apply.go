@@ -14,15 +14,17 @@ func (t *tables) apply(c Change) {
 	case AddGroup:
 		t.addGroup(c)
 	case RemoveUser:
-		t.removeUser(c.Name)
+		t.removeUser(c)
 	case RemoveGroup:
-		t.groups = slices.DeleteFunc(t.groups, func(e entry) bool { return e.name == c.Name && c.Name != "" })
+		t.removeGroup(c)
 	case SetUser:
 		t.setUser(c)
 	case SetGroup:
 		t.setGroup(c)
 	case Replaced:
 		t.replace(c)
+	case Defaults:
+		t.custom = true
 	case AddMember: // supplementary groups decide nothing here
 	}
 }
@@ -32,12 +34,14 @@ func (t *tables) addUser(c Change) {
 		t.addAnybody(c)
 		return
 	}
-	if c.By != ByLine && named(t.users, c.Name) {
-		return // the program refuses
+	refused := t.refusesUser(c)
+	if refused == surely {
+		return
 	}
-	e := entry{name: c.Name, why: c.Why, id: t.chooseUID(c)}
+	c.Maybe = c.Maybe || refused == perhaps
+	e := entry{name: c.Name, why: c.Why, id: t.chooseUID(c), maybe: c.Maybe}
 	if c.Maybe && slices.ContainsFunc(t.users, isOpen) {
-		e.id = span{1, guard.MaxID} // the name may be there already; that it is root's is not to be thought of
+		e.id = join(e.id, span{1, guard.MaxID}) // the name may be there already
 	}
 	e.gid = t.primaryGroup(c, e.id)
 	t.users = append(t.users, e)
@@ -57,71 +61,136 @@ func (t *tables) addAnybody(c Change) {
 }
 
 func (t *tables) addGroup(c Change) {
-	if c.By != ByLine && c.Name != "" && named(t.groups, c.Name) {
+	refused := t.refusesGroup(c)
+	if refused == surely {
 		return
 	}
-	t.groups = append(t.groups, entry{name: c.Name, open: c.Name == "", id: t.chooseGID(c), why: c.Why})
+	t.groups = append(t.groups, entry{
+		name: c.Name, open: c.Name == "", id: t.chooseGID(c), why: c.Why, maybe: c.Maybe || refused == perhaps,
+	})
 }
 
 // removeUser removes a user, and the group of the same name that nobody else has: userdel does so.
-func (t *tables) removeUser(name string) {
-	i := slices.IndexFunc(t.users, func(e entry) bool { return e.name == name })
-	if i < 0 || name == "" {
+func (t *tables) removeUser(c Change) {
+	i := slices.IndexFunc(t.users, func(e entry) bool { return e.name == c.Name && !e.open })
+	if i < 0 {
 		return
 	}
 	gid := t.users[i].gid
-	t.users = slices.DeleteFunc(t.users, func(e entry) bool { return e.name == name })
-	if slices.ContainsFunc(t.users, func(e entry) bool { return !e.open && e.gid == gid }) {
+	t.users = without(t.users, c.Maybe, func(e entry) bool { return e.name == c.Name })
+	if slices.ContainsFunc(t.users, func(e entry) bool { return !e.open && !e.maybe && e.gid == gid }) {
 		return
 	}
-	t.groups = slices.DeleteFunc(t.groups, func(e entry) bool { return e.name == name && e.id == gid })
+	others := slices.ContainsFunc(t.users, func(e entry) bool { return !e.open && e.gid.holds(gid.least) })
+	t.groups = without(t.groups, c.Maybe || others, func(e entry) bool { return e.name == c.Name && e.id == gid })
+}
+
+// removeGroup removes a group that is nobody's primary one: the others are not removed.
+func (t *tables) removeGroup(c Change) {
+	t.groups = without(t.groups, c.Maybe, func(e entry) bool {
+		return e.name == c.Name && !slices.ContainsFunc(t.users, func(u entry) bool { return !u.open && !u.maybe && u.gid == e.id })
+	})
+}
+
+// without removes entries, or leaves open whether they are there.
+func without(entries []entry, maybe bool, remove func(entry) bool) []entry {
+	if !maybe {
+		return slices.DeleteFunc(entries, func(e entry) bool { return !e.open && remove(e) })
+	}
+	for i, e := range entries {
+		entries[i].maybe = e.maybe || !e.open && remove(e)
+	}
+	return entries
 }
 
 func (t *tables) setUser(c Change) {
-	i := slices.IndexFunc(t.users, func(e entry) bool { return e.name == c.Name })
-	if i < 0 {
-		open, ok := find(t.users, c.Name)
-		if !ok || c.Name == "" {
+	refused := t.refusesSetUser(c)
+	if refused == surely || c.Name == "" {
+		return
+	}
+	c.Maybe = c.Maybe || refused == perhaps
+	if !named(t.users, c.Name) {
+		open, ok := unnamed(t.users, c.Name)
+		if !ok {
 			return // there is none: usermod fails
 		}
 		open.name, open.open = c.Name, false
 		t.users = append(t.users, open)
-		i = len(t.users) - 1
 	}
-	e := &t.users[i]
-	if c.HasUID {
-		e.id, e.why = spanOf(c.UID), c.Why
+	gid := t.givenGroup(c)
+	t.users = change(t.users, c, func(e *entry) {
+		if c.HasUID {
+			e.id, e.why = spanOf(c.UID), c.Why
+		}
+		if c.HasGID || c.Group != "" {
+			e.gid = gid
+		}
+	})
+}
+
+// change makes a change of the first entry of a name, and of those before it that may not be there.
+func change(entries []entry, c Change, set func(*entry)) []entry {
+	for i := range entries {
+		e := &entries[i]
+		if e.open || e.name != c.Name {
+			continue
+		}
+		changed := *e
+		set(&changed)
+		certain := !e.maybe
+		switch {
+		case !c.Maybe:
+			if c.NewName != "" {
+				changed.name = c.NewName
+			}
+			*e = changed
+		case c.NewName != "":
+			e.maybe, changed.maybe, changed.name = true, true, c.NewName
+			entries = append(entries, changed)
+		default:
+			maybe := e.maybe
+			*e = oneOf([]entry{*e, changed})
+			e.maybe = maybe
+		}
+		if certain {
+			break
+		}
 	}
-	if c.HasGID || c.Group != "" {
-		e.gid = t.givenGroup(c)
-	}
-	if c.NewName != "" {
-		e.name = c.NewName
-	}
+	return entries
 }
 
 // setGroup changes a group, and the primary group of its users with it, as groupmod does.
 func (t *tables) setGroup(c Change) {
-	i := slices.IndexFunc(t.groups, func(e entry) bool { return e.name == c.Name })
-	if i < 0 {
-		if !slices.ContainsFunc(t.groups, isOpen) || c.Name == "" {
+	refused := t.refusesGroup(c)
+	if refused == surely || c.Name == "" {
+		return
+	}
+	c.Maybe = c.Maybe || refused == perhaps
+	if !named(t.groups, c.Name) {
+		if !slices.ContainsFunc(t.groups, isOpen) {
 			return
 		}
 		t.groups = append(t.groups, entry{name: c.Name, id: spanOf(guard.AnyID()), why: c.Why})
-		i = len(t.groups) - 1
 	}
-	e := &t.groups[i]
-	if c.HasGID {
-		old := e.id
-		e.id = spanOf(c.GID)
-		for j := range t.users {
-			if old.known() && t.users[j].gid == old {
-				t.users[j].gid = e.id
-			}
+	t.groups = change(t.groups, c, func(e *entry) {
+		if c.HasGID {
+			t.move(e, spanOf(c.GID), c.Maybe)
+			e.id = spanOf(c.GID)
 		}
-	}
-	if c.NewName != "" {
-		e.name = c.NewName
+	})
+}
+
+// move gives the users of a group its new gid.
+func (t *tables) move(group *entry, gid span, maybe bool) {
+	for i := range t.users {
+		e := &t.users[i]
+		switch {
+		case !group.id.known() || e.gid != group.id:
+		case maybe || group.maybe:
+			e.gid = join(e.gid, gid)
+		default:
+			e.gid = gid
+		}
 	}
 }
 
@@ -129,11 +198,23 @@ func (t *tables) setGroup(c Change) {
 func (t *tables) replace(c Change) {
 	all := unknown(c.Why)
 	if c.Name != "group" {
-		t.users, t.passwdErr = append([]entry{{name: rootName}}, all.users...), nil
+		t.users, t.passwdErr = forget(t.users, all.users[0], c.Maybe), nil
 	}
 	if c.Name != "passwd" {
-		t.groups, t.groupErr = append([]entry{{name: rootName}}, all.groups...), nil
+		t.groups, t.groupErr = forget(t.groups, all.groups[0], c.Maybe), nil
 	}
+}
+
+func forget(entries []entry, anybody entry, maybe bool) []entry {
+	if !maybe {
+		return []entry{{name: rootName}, anybody}
+	}
+	for i := range entries {
+		if e := &entries[i]; !e.open && e.name != rootName {
+			e.id, e.gid, e.why, e.maybe = anybody.id, anybody.gid, anybody.why, true
+		}
+	}
+	return append(entries, anybody)
 }
 
 // mayBeSecond reports whether the change adds a user of whom the base may hold another, which counts then.

@@ -15,6 +15,7 @@ const (
 	SetUser                       // usermod: those of UID, GID, Group and NewName that are set
 	Replaced                      // etc/passwd or etc/group was written by something that cannot be followed; Why says by what
 	SetGroup                      // groupmod: those of GID and NewName that are set
+	Defaults                      // etc/login.defs or the like is changed: ids are chosen from other ranges
 )
 
 // Change is one change of the database.
@@ -31,11 +32,16 @@ type Change struct {
 	Home           string
 	Why            string // why an id that is not exact is not known; fits into [guard.User.Unknown]
 
-	By      Program // the program that adds; it decides how ids are chosen, and that no name is added twice
+	By      Program // the program that adds; it decides how ids are chosen, and what it refuses
 	System  bool    // useradd -r, adduser --system: an id of the system's range
 	Own     Own     // whether a user gets a group of the same name
 	NewName string  // SetUser, SetGroup
 	Maybe   bool    // done under a condition only, as of "id app || useradd app"
+
+	NonUnique bool // -o: the id may be another's as well
+	IfFree    bool // groupadd -f: another gid is chosen where GID is somebody's
+	Unended   bool // the line has no end: what is appended next continues it
+	Elevated  bool // done by sudo or the like, whoever the step runs as
 }
 
 // Program is what adds an entry.

@@ -136,7 +136,7 @@ func TestChosen(t *testing.T) {
 			[]users.Change{{By: users.ByPackages, UID: span(1, 999), HasUID: true}},
 			span(1, 999), guard.AnyID(),
 		},
-		"usermod -u":               {debianBase("app:x:1000:1000::/:\n"), []users.Change{withUID(users.Change{Kind: users.SetUser, Name: "app"}, 5)}, one(5), one(1000)},
+		"usermod -u":               {debianBase("app:x:1000:1000::/:\n"), []users.Change{withUID(users.Change{Kind: users.SetUser, Name: "app"}, 7)}, one(7), one(1000)},
 		"usermod -g":               {debianBase("app:x:1000:1000::/:\n"), []users.Change{withGroup(users.Change{Kind: users.SetUser, Name: "app"}, "games")}, one(1000), one(60)},
 		"usermod -l":               {debianBase("a:x:1000:1000::/:\n"), []users.Change{{Kind: users.SetUser, Name: "a", NewName: "app"}}, one(1000), one(1000)},
 		"usermod -u, base unknown": {unknownBase(), []users.Change{withUID(users.Change{Kind: users.SetUser, Name: "app"}, 5)}, one(5), guard.AnyID()},
@@ -161,7 +161,7 @@ func TestChosen(t *testing.T) {
 		"maybe, base unknown": {
 			unknownBase(),
 			[]users.Change{{Name: "app", By: users.ByShadow, Maybe: true, HasUID: true, UID: one(1000)}},
-			span(1, guard.MaxID), span(1, guard.MaxID),
+			span(1, guard.MaxID), guard.AnyID(),
 		},
 		"maybe": {debianBase(""), []users.Change{{Name: "app", By: users.ByShadow, Maybe: true}}, one(1000), one(1000)},
 	}

@@ -67,31 +67,33 @@ const usersGroup = 100
 
 // chooseUID is the uid that a new user gets.
 func (t *tables) chooseUID(c Change) span {
-	if c.HasUID {
-		return spanOf(c.UID)
-	}
-	if c.UID != (guard.ID{}) {
-		return spanOf(c.UID)
-	}
 	by := t.program(c.By)
-	r := rangeOf(c.System)
-	switch by {
-	case ByShadow:
+	switch {
+	case c.HasUID, c.UID != (guard.ID{}):
+		return spanOf(c.UID)
+	case t.custom && by != ByLine && by != ByPackages:
+		return span{1, guard.MaxID}
+	case by == ByShadow:
 		return t.lastAndNext(t.users, c.System)
-	case ByBusyBox, ByDebian:
-		if t.ownGroup(c) && (by != ByDebian || !c.System) {
-			return firstFree(r, t.users, t.groups)
-		}
-		alone := firstFree(r, t.users)
-		if t.ownGroup(c) && alone != firstFree(r, t.users, t.groups) {
-			return r // Debian's releases differ
-		}
-		return alone
-	case ByAdduser:
-		return r
-	case ByLine, ByPackages:
+	case by == ByAdduser:
+		return rangeOf(c.System)
+	case by == ByBusyBox, by == ByDebian:
+		return t.chooseFree(c, by)
 	}
 	return spanOf(guard.AnyID())
+}
+
+// chooseFree is the first uid that is free, as adduser chooses it.
+func (t *tables) chooseFree(c Change, by Program) span {
+	r := rangeOf(c.System)
+	if t.ownGroup(c) && (by != ByDebian || !c.System) {
+		return firstFree(r, t.users, t.groups)
+	}
+	alone := firstFree(r, t.users)
+	if t.ownGroup(c) && alone != firstFree(r, t.users, t.groups) {
+		return r // Debian's releases differ
+	}
+	return alone
 }
 
 // ownGroup reports whether a new user without a group gets one of the same name.
@@ -112,11 +114,18 @@ func (t *tables) primaryGroup(c Change, uid span) span {
 		return spanOf(guard.AnyID())
 	case t.ownGroup(c):
 		gid := t.ownGID(c, uid)
-		t.addGroup(Change{Name: c.Name, GID: gid.id(), HasGID: true, By: c.By, Why: c.Why})
+		t.addGroup(Change{Name: c.Name, GID: gid.id(), HasGID: true, By: c.By, Why: c.Why, NonUnique: true, Maybe: c.Maybe})
 		return gid
+	case t.custom:
+		return spanOf(guard.AnyID())
 	case by == ByShadow:
 		return exactly(usersGroup)
 	}
+	return t.nobodys(c, by)
+}
+
+// nobodys is the group of a system user who gets none.
+func (t *tables) nobodys(c Change, by Program) span {
 	if by == ByAdduser && c.System { // Red Hat's is useradd
 		return join(nobodysGroup(), system())
 	}
@@ -140,6 +149,8 @@ func (t *tables) givenGroup(c Change) span {
 func (t *tables) ownGID(c Change, uid span) span {
 	by, r := t.program(c.By), rangeOf(c.System)
 	switch {
+	case t.custom:
+		return spanOf(guard.AnyID())
 	case by == ByBusyBox, by == ByDebian && (!c.System || c.HasUID):
 		return uid
 	case by == ByDebian:
@@ -151,7 +162,7 @@ func (t *tables) ownGID(c Change, uid span) span {
 		return join(uid, r) // releases of shadow differ in whether it may lie outside
 	case free(t.groups, uid.least):
 		return uid
-	case by == ByAdduser || !taken(t.groups, uid.least):
+	case by == ByAdduser || taken(t.groups, uid, "") != surely:
 		return r
 	}
 	return t.lastAndNext(t.groups, c.System)
@@ -159,28 +170,30 @@ func (t *tables) ownGID(c Change, uid span) span {
 
 // chooseGID is the gid that a new group gets.
 func (t *tables) chooseGID(c Change) span {
-	if c.HasGID || c.GID != (guard.ID{}) {
-		return spanOf(c.GID)
+	wish := spanOf(c.GID)
+	switch {
+	case c.IfFree && taken(t.groups, wish, "") == surely: // another is chosen
+	case c.IfFree && !free(t.groups, wish.least):
+		return join(wish, rangeOf(c.System))
+	case c.HasGID, c.GID != (guard.ID{}):
+		return wish
 	}
-	switch t.program(c.By) {
-	case ByShadow:
+	switch by := t.program(c.By); {
+	case t.custom && by != ByLine && by != ByPackages:
+		return span{1, guard.MaxID}
+	case by == ByShadow:
 		return t.lastAndNext(t.groups, c.System)
-	case ByBusyBox, ByDebian:
+	case by == ByBusyBox, by == ByDebian:
 		return firstFree(rangeOf(c.System), t.groups)
-	case ByAdduser:
+	case by == ByAdduser:
 		return rangeOf(c.System)
-	case ByLine, ByPackages:
 	}
 	return spanOf(guard.AnyID())
 }
 
-// free reports whether no entry can have the id; taken, whether one certainly has it.
+// free reports whether no entry can have the id.
 func free(entries []entry, id int64) bool {
 	return !slices.ContainsFunc(entries, func(e entry) bool { return e.id.holds(id) })
-}
-
-func taken(entries []entry, id int64) bool {
-	return slices.ContainsFunc(entries, func(e entry) bool { return e.id == exactly(id) })
 }
 
 // lastAndNext is how shadow chooses: the id after the greatest of the range, of the system's the one before the
@@ -251,7 +264,7 @@ func ids(entries []entry, r span) (inside []int64, certain bool) {
 	for _, e := range entries {
 		switch {
 		case e.id.least > r.most || e.id.most < r.least:
-		case !e.id.known():
+		case !e.id.known() || e.maybe:
 			return nil, false
 		default:
 			inside = append(inside, e.id.least)

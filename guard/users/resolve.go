@@ -90,15 +90,20 @@ func (t *tables) byNumber(u *guard.User, uid int64) entry {
 	for _, e := range t.users {
 		switch {
 		case !e.id.holds(uid):
-		case e.id.known() && !e.open:
+		case e.id.known() && !e.open && !e.maybe:
+			if possible {
+				e.gid = join(found.gid, e.gid)
+			}
 			u.Name = e.name
 			return e
+		case possible:
+			found.gid = join(found.gid, e.gid)
 		default:
-			found.gid = join(found.gid, e.gid) // with 0, for there may be no entry
-			possible = true
+			found.gid, possible = e.gid, true
 		}
 	}
 	u.NoEntry = !possible
+	found.gid = join(found.gid, span{}) // there may be no entry
 	if uid == 0 {
 		found.gid = span{} // root's group, by convention
 	}
@@ -139,13 +144,36 @@ func (t *tables) group(u *guard.User, name string) span {
 	return e.id
 }
 
-// find is the first entry of that name; where there is none, what entries without a name leave open.
+// find is the first entry of that name; where none is certain to be there, what those that may be, and entries
+// without a name, leave open.
 func find(entries []entry, name string) (entry, bool) {
+	var found []entry
+	for _, e := range entries {
+		if e.open || e.name != name {
+			continue
+		}
+		found = append(found, e)
+		if !e.maybe {
+			certain := oneOf(found)
+			certain.maybe = false
+			return certain, true
+		}
+	}
+	open, isOpen := unnamed(entries, name)
+	switch {
+	case len(found) == 0:
+		return open, isOpen
+	case isOpen:
+		// That a name which is added is root's already is not to be thought of.
+		found = append(found, entry{name: name, id: span{1, guard.MaxID}, gid: open.gid, why: open.why})
+	}
+	return oneOf(found), true
+}
+
+// unnamed is what entries without a name leave open for a name.
+func unnamed(entries []entry, name string) (entry, bool) {
 	var open []entry
 	for _, e := range entries {
-		if !e.open && e.name == name {
-			return e, true
-		}
 		if e.open {
 			open = append(open, e)
 		}
@@ -156,12 +184,20 @@ func find(entries []entry, name string) (entry, bool) {
 	if name == rootName {
 		return entry{name: rootName}, true
 	}
-	found := open[0]
-	for _, e := range open[1:] {
+	return oneOf(open), true
+}
+
+// oneOf is what is known of an entry that is one of several.
+func oneOf(entries []entry) entry {
+	found := entries[0]
+	for _, e := range entries[1:] {
 		if e.id.least < found.id.least || found.why == "" {
 			found.why = e.why
 		}
 		found.id, found.gid = join(found.id, e.id), join(found.gid, e.gid)
 	}
-	return found, true
+	if len(entries) > 1 && found.why == "" {
+		found.why = "steps add it under conditions that are not known"
+	}
+	return found
 }

@@ -117,6 +117,7 @@ type tables struct {
 	users, groups       []entry
 	passwdErr, groupErr error  // the file cannot be read to its end; docker then resolves nothing by it
 	family              family // of distributions, which decides what ids useradd and its like choose
+	custom              bool   // they choose others, and nobody knows which
 }
 
 // entry is a line of etc/passwd or etc/group.
@@ -126,7 +127,8 @@ type entry struct {
 	gid  span // of a user
 	why  string
 	// open stands for any number of entries that nobody can name; id is the range of theirs.
-	open bool
+	open  bool
+	maybe bool // it may not be there
 }
 
 // span is an id as the files have it, where it may be out of the range that docker accepts.

@@ -23,26 +23,36 @@ type userFile struct {
 
 // putUsers does to a user database what a placement does to its files.
 func (b *build) putUsers(ctx context.Context, db *users.DB, p *placement) {
-	if p.dest != "/" && p.dest != "/etc" && path.Dir(p.dest) != "/etc" {
+	if p.dest != "/" && p.dest != "/etc" && path.Dir(p.dest) != "/etc" && p.dest != "/etc/default/useradd" {
 		return
 	}
+	for _, file := range []string{"/etc/login.defs", "/etc/adduser.conf", "/etc/default/useradd"} {
+		if _, found := b.look(ctx, p, file); found != absent {
+			db.Apply(users.Change{Kind: users.Defaults})
+		}
+	}
 	for _, f := range userFiles() {
-		if p.archive && (p.dest == "/" || p.dest == "/etc") {
-			addUnseen(db, f, p)
-			continue
-		}
-		if b.putFromElsewhere(ctx, db, p, f) {
-			continue
-		}
-		content, found := b.look(ctx, p, f.path)
-		switch {
-		case found == present:
-			db.Write(f.file, content)
-		case found == opaque:
-			db.Apply(unfollowed(f, p))
-		case b.mayHold(p, f):
-			addUnseen(db, f, p)
-		}
+		b.putFile(ctx, db, p, f)
+	}
+}
+
+// putFile is putUsers for one file.
+func (b *build) putFile(ctx context.Context, db *users.DB, p *placement, f userFile) {
+	if p.archive && (p.dest == "/" || p.dest == "/etc") {
+		addUnseen(db, f, p)
+		return
+	}
+	if b.putFromElsewhere(ctx, db, p, f) {
+		return
+	}
+	content, found := b.look(ctx, p, f.path)
+	switch {
+	case found == present:
+		db.Write(f.file, content)
+	case found == opaque:
+		db.Apply(unfollowed(f, p))
+	case b.mayHold(p, f):
+		addUnseen(db, f, p)
 	}
 }
 

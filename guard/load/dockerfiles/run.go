@@ -7,6 +7,7 @@ import (
 
 	"github.com/deckhand-engine/deckhand/dockerfile"
 	"github.com/deckhand-engine/deckhand/guard/shell"
+	"github.com/deckhand-engine/deckhand/guard/users"
 )
 
 // run is RUN.
@@ -15,14 +16,14 @@ func (b *build) run(s *stage, from *site, in *dockerfile.Instruction) {
 	effects.Step.Where = b.place(from, in.Range)
 	s.steps = append(s.steps, effects.Step)
 	if len(effects.Users) > 0 {
-		s.events = append(s.events, event{changes: effects.Users})
+		s.events = append(s.events, event{changes: effects.Users, as: s.user})
 	}
 }
 
 // effects are what the step does, as far as it can be read.
 func (s *stage) effects(in *dockerfile.Instruction) shell.Effects {
 	if in.JSON {
-		return shell.Argv(in.Args)
+		return shell.Argv(in.Args, s.scope.Get)
 	}
 	line := strings.Join(in.Args, " ")
 	if len(in.Heredocs) == 0 {
@@ -31,7 +32,7 @@ func (s *stage) effects(in *dockerfile.Instruction) shell.Effects {
 	if h := in.Heredoc(line); h != nil { // nothing but the document
 		body := in.Heredocs[0].Body()
 		if interpreter, found := strings.CutPrefix(body, "#!"); found && !isShell(strings.Fields(firstLine(interpreter))) {
-			return shell.Effects{} // a script of another language
+			return ofAnother(strings.TrimSpace(firstLine(interpreter)))
 		}
 		if strings.HasPrefix(body, "#!") {
 			return shell.Line(body, s.scope.Get)
@@ -49,9 +50,16 @@ func (s *stage) effects(in *dockerfile.Instruction) shell.Effects {
 // line reads a line for the stage's shell.
 func (s *stage) line(line string) shell.Effects {
 	if len(s.shell) > 0 && !isShell(s.shell) {
-		return shell.Effects{}
+		return ofAnother(s.shell[0])
 	}
 	return shell.Line(line, s.scope.Get)
+}
+
+// ofAnother are the effects of a script of another language: it may add users.
+func ofAnother(interpreter string) shell.Effects {
+	return shell.Effects{Users: []users.Change{{
+		Kind: users.AddUser, Why: "a script of " + interpreter + " is run, which may add the user",
+	}}}
 }
 
 func firstLine(text string) string {

@@ -62,6 +62,7 @@ type setting struct {
 // event is what happens to the users and files of an image: a RUN step's changes, or a file that is put there.
 type event struct {
 	changes []users.Change
+	as      setting // who makes the changes
 	put     *placement
 }
 

@@ -84,10 +84,16 @@ func (b *build) users(ctx context.Context, s *stage) *users.DB {
 		return s.db
 	}
 	s.db = s.base.users(ctx)
+	ordinary := map[setting]bool{}
 	for _, part := range s.chain() {
 		for _, e := range part.events {
+			if len(e.changes) > 0 && e.as.set && e.as.why == "" {
+				if _, known := ordinary[e.as]; !known {
+					ordinary[e.as] = s.db.Resolve(e.as.spec).NotRoot()
+				}
+			}
 			for _, c := range e.changes {
-				s.db.Apply(c)
+				applyAs(s.db, c, ordinary[e.as])
 			}
 			if e.put != nil {
 				b.putUsers(ctx, s.db, e.put)
@@ -95,4 +101,19 @@ func (b *build) users(ctx context.Context, s *stage) *users.DB {
 		}
 	}
 	return s.db
+}
+
+// applyAs makes a change of a step that runs as root or as somebody else, whom programs refuse to add users. What
+// writes the files itself may be allowed to.
+func applyAs(db *users.DB, c users.Change, ordinary bool) {
+	switch {
+	case !ordinary || c.Elevated || c.Kind == users.AddUser && c.Name == "":
+	case c.Kind == users.Replaced:
+		c.Maybe = true
+	case c.By == users.ByLine && (c.Kind == users.AddUser || c.Kind == users.AddGroup):
+		c = users.Change{Kind: c.Kind, Why: "a step that does not run as root writes to the file of users, which it may not be allowed to"}
+	default:
+		return
+	}
+	db.Apply(c)
 }
