@@ -35,7 +35,7 @@ type files struct {
 
 // Main runs the program and returns its exit code.
 func Main(args []string, in, out, errw *os.File) int {
-	debug.SetGCPercent(400) // what a document needs is gone before the next but few: little is ever live
+	debug.SetGCPercent(200) // what a document needs is gone before the next but few: little is ever live
 	return run(args, files{in, out, errw, ui.NewStatus(errw)})
 }
 
