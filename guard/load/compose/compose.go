@@ -36,9 +36,9 @@ func Is(name string, data []byte) bool {
 	services := false
 	for line := range bytes.Lines(data) {
 		switch {
-		case bytes.HasPrefix(line, []byte("apiVersion:")):
+		case yamltree.HasKey(line, "apiVersion"):
 			return false
-		case bytes.HasPrefix(line, []byte("services:")):
+		case yamltree.HasKey(line, "services"):
 			services = true
 		}
 	}

@@ -24,18 +24,64 @@ func Is(name string, data []byte) bool {
 	default:
 		return false
 	}
-	if trimmed := bytes.TrimLeft(data, " \t\r\n"); len(trimmed) > 0 && trimmed[0] == '{' && !bytes.HasPrefix(trimmed, []byte("{{")) {
-		return bytes.Contains(trimmed, []byte(`"apiVersion"`)) && bytes.Contains(trimmed, []byte(`"kind"`))
-	}
-	version, kind := false, false
+	seen, begins := header(0), true
 	for line := range bytes.Lines(data) {
-		version = version || bytes.HasPrefix(line, []byte("apiVersion:"))
-		kind = kind || bytes.HasPrefix(line, []byte("kind:"))
-		if version && kind {
+		if rest, ok := bytes.CutPrefix(line, []byte("---")); ok {
+			begins, line = true, rest
+		}
+		flow := bytes.TrimSpace(line)
+		switch {
+		case insignificant(flow):
+			continue
+		case begins && flow[0] == '{': // JSON, or YAML that is written like it: lines mean nothing in it
+			return member(data, "apiVersion") && member(data, "kind")
+		}
+		begins = false
+		if seen |= headerOf(line); seen == hasVersion|hasKind {
 			return true
 		}
 	}
 	return false
+}
+
+// header are the keys that make a mapping a manifest.
+type header uint8
+
+const (
+	hasVersion header = 1 << iota
+	hasKind
+)
+
+func headerOf(line []byte) header {
+	switch {
+	case yamltree.HasKey(line, "apiVersion"):
+		return hasVersion
+	case yamltree.HasKey(line, "kind"):
+		return hasKind
+	}
+	return 0
+}
+
+// insignificant reports whether a line is empty, a comment, or only a template's.
+func insignificant(line []byte) bool {
+	return len(line) == 0 || line[0] == '#' || bytes.HasPrefix(line, []byte("{{"))
+}
+
+// member reports whether a text in braces has a member of that name, with a scalar for its value: a schema, which has
+// as many megabytes as manifests have kilobytes, describes it by an object.
+func member(text []byte, name string) bool {
+	for {
+		_, rest, ok := bytes.Cut(text, []byte(name))
+		if !ok {
+			return false
+		}
+		value, ok := bytes.CutPrefix(bytes.TrimLeft(rest, "\"' \t\r\n"), []byte(":"))
+		value = bytes.TrimLeft(value, " \t\r\n")
+		if ok && len(value) > 0 && value[0] != '{' && value[0] != '[' {
+			return true
+		}
+		text = rest
+	}
 }
 
 // Load reads the containers of a manifest's pods. The error is a *guard.SyntaxError where a line is to blame: the

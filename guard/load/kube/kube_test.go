@@ -391,18 +391,26 @@ func TestIs(t *testing.T) {
 		name, data string
 		want       bool
 	}{
-		"YAML":        {"a.yaml", manifest, true},
-		"yml":         {"a.YML", manifest, true},
-		"stdin":       {"-", manifest, true},
-		"JSON":        {"a.json", `{"kind": "Pod", "apiVersion": "v1"}`, true},
-		"template":    {"a.yaml", "{{- if .x }}\n" + manifest, true},
-		"other name":  {"a.txt", manifest, false},
-		"compose":     {"compose.yaml", "services:\n", false},
-		"nested":      {"a.yaml", "x:\n  apiVersion: v1\n  kind: Pod\n", false},
-		"other JSON":  {"package.json", `{"name": "x"}`, false},
-		"kind only":   {"a.yaml", "kind: x\n", false},
-		"nothing":     {"a.yaml", "", false},
-		"second half": {"a.yaml", "---\nkind: Pod\r\napiVersion: v1\r\n", true},
+		"YAML":                {"a.yaml", manifest, true},
+		"yml":                 {"a.YML", manifest, true},
+		"stdin":               {"-", manifest, true},
+		"JSON":                {"a.json", `{"kind": "Pod", "apiVersion": "v1"}`, true},
+		"template":            {"a.yaml", "{{- if .x }}\n" + manifest, true},
+		"other name":          {"a.txt", manifest, false},
+		"compose":             {"compose.yaml", "services:\n", false},
+		"nested":              {"a.yaml", "x:\n  apiVersion: v1\n  kind: Pod\n", false},
+		"other JSON":          {"package.json", `{"name": "x"}`, false},
+		"kind only":           {"a.yaml", "kind: x\n", false},
+		"nothing":             {"a.yaml", "", false},
+		"quoted keys":         {"a.yaml", "\"apiVersion\": \"v1\"\n\"kind\" : \"Pod\"\n", true}, // as jsonnet writes them
+		"single quotes":       {"a.yaml", "'apiVersion': v1\n'kind': Pod\n", true},
+		"stream of JSON":      {"a.yaml", "---\n{\n  \"apiVersion\": \"v1\",\n  \"kind\": \"Pod\"\n}\n...\n", true},
+		"JSON behind a mark":  {"a.yaml", "# x\n--- {\"apiVersion\": \"v1\", \"kind\": \"Pod\"}\n", true},
+		"flow":                {"a.yaml", "{apiVersion: v1, kind: Pod}\n", true},
+		"schema":              {"swagger.json", `{"properties": {"apiVersion": {"type": "string"}, "kind": {"type": "string"}}}`, false},
+		"schema with example": {"swagger.json", `{"apiVersion": [], "x": {"kind": "Pod"}}`, false},
+		"longer key":          {"a.yaml", "apiVersions: v1\nkinds: Pod\n", false},
+		"second half":         {"a.yaml", "---\nkind: Pod\r\napiVersion: v1\r\n", true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -244,3 +244,16 @@ func (t *Tree) location(start, end int) guard.Location {
 	l.EndLine, l.EndColumn = t.place(max(start, end))
 	return l
 }
+
+// HasKey reports whether a line, without anything before it, begins with a key, plain or in quotes.
+func HasKey(line []byte, key string) bool {
+	quote := line[:0]
+	if len(line) > 0 && (line[0] == '"' || line[0] == '\'') {
+		quote, line = line[:1], line[1:]
+	}
+	rest, ok := bytes.CutPrefix(line, []byte(key))
+	if ok {
+		rest, ok = bytes.CutPrefix(rest, quote)
+	}
+	return ok && bytes.HasPrefix(bytes.TrimLeft(rest, " \t"), []byte(":"))
+}
