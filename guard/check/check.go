@@ -43,8 +43,10 @@ type Checker struct {
 	List func(ctx context.Context, name string) (names []string, ok bool, err error)
 }
 
-// Text checks a text whose kind is found out by its name and content, or is kind where that is not empty.
+// Text checks a text whose kind is found out by its name and content, or is kind where that is not empty. A text that
+// neither is of the kind nor holds anything of it is not checked: it is something else.
 func (c *Checker) Text(ctx context.Context, src guard.Source, kind guard.Kind) *guard.Document {
+	said := kind
 	if kind == "" {
 		kind = KindOf(src)
 	}
@@ -56,6 +58,9 @@ func (c *Checker) Text(ctx context.Context, src guard.Source, kind guard.Kind) *
 		doc.Findings = append(doc.Findings, syntaxFinding(src, syntax))
 	case err != nil:
 		doc.Err = err
+		return doc
+	case said != "" && len(subjects) == 0 && KindOf(src) != said:
+		doc.Err = fmt.Errorf("there is nothing in it of the kind %s", said)
 		return doc
 	}
 	return c.judge(doc, subjects)

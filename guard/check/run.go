@@ -1,7 +1,6 @@
 package check
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,17 +11,17 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sys/unix"
 
 	"github.com/deckhand-engine/deckhand/guard"
 )
 
-// maxTextBytes bounds a text: bundles of manifests have megabytes, not more.
-const maxTextBytes = 16 << 20
-
-// ErrNotFound says that an argument is neither a file nor the name of a container or an image.
-var ErrNotFound = errors.New("no such file, container or image")
+// ErrNotFound says that an argument is neither a file nor a container. What it came to as an image is said with it.
+var ErrNotFound = errors.New("no such file or container")
 
 // RunOptions are how a run goes. The zero value works.
 type RunOptions struct {
@@ -32,91 +31,132 @@ type RunOptions struct {
 	// SkipUnknown leaves out files named as arguments that are nothing to check, or that the policy excludes, as a
 	// walk does: for callers who name whatever has changed.
 	SkipUnknown bool
-	// Done is told of each document that was handed out, in order; nil: nobody is.
-	Done func(path string)
+	// Now is told what is waited for: the document that is next, or the directory that is searched for one. Two
+	// goroutines may call it. Nil: nobody is told.
+	Now func(path string)
 }
+
+// leaveAfter is how long a run that was ended waits for what cannot be ended: reading a pipe that nobody writes to,
+// or a parser that knows no context.
+const leaveAfter = 250 * time.Millisecond
 
 // task is a document to be made.
 type task struct {
+	path  string
 	check func(context.Context) *guard.Document
 	done  chan *guard.Document
 }
 
 // Run checks every argument: a directory (walked), a file, "-", an image or a container, and hands the documents to
 // emit in the order of the arguments, directories in lexical order. Files of a directory that are nothing to check
-// are left out. It stops at emit's first error, and when ctx ends.
+// are left out. It stops at emit's first error, and when ctx ends: then it may leave behind what reads a pipe.
 func (c *Checker) Run(ctx context.Context, args []string, o RunOptions, emit func(*guard.Document) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	jobs := o.Jobs
 	if jobs <= 0 {
 		jobs = runtime.GOMAXPROCS(0)
 	}
-	work, order := make(chan *task, 2*jobs), make(chan *task, 16*jobs)
-	var running sync.WaitGroup
-	defer running.Wait()
+	p := &pipeline{work: make(chan *task, 2*jobs), order: make(chan *task, 16*jobs), now: o.Now}
+	defer p.leave()
 	defer cancel(nil)
 	for range jobs {
-		running.Go(func() {
-			for t := range work {
+		p.running.Go(func() {
+			for t := range p.work {
 				t.done <- t.check(ctx)
 			}
 		})
 	}
-	running.Go(func() {
-		defer close(order)
-		defer close(work)
-		r := &run{Checker: c, options: o, add: func(check func(context.Context) *guard.Document) error {
-			t := &task{check, newDone()}
-			for _, queue := range []chan *task{order, work} {
-				select {
-				case queue <- t:
-				case <-ctx.Done():
-					return ctx.Err()
-				}
-			}
-			return nil
-		}}
+	p.running.Go(func() {
+		defer close(p.order)
+		defer close(p.work)
+		r := &run{Checker: c, options: o, pipeline: p}
 		if err := r.arguments(ctx, args); err != nil {
 			cancel(err)
 		}
 	})
-	return collect(ctx, order, o.Done, emit)
+	return p.collect(ctx, emit)
 }
 
-// newDone has room for the document, so that a worker never waits for those before it.
-func newDone() chan *guard.Document { return make(chan *guard.Document, 1) }
+// pipeline takes documents from where they are found, through the workers, to whoever hands them out in order.
+type pipeline struct {
+	work, order chan *task
+	running     sync.WaitGroup
+	now         func(path string) // nil: nobody is told
+	waiting     atomic.Bool       // for a document
+}
+
+// add has a document made.
+func (p *pipeline) add(ctx context.Context, path string, check func(context.Context) *guard.Document) error {
+	t := &task{path, check, make(chan *guard.Document, 1)} // room, so that a worker never waits for those before it
+	for _, queue := range []chan *task{p.order, p.work} {
+		select {
+		case queue <- t:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
 
 // collect hands out the documents.
-func collect(ctx context.Context, order <-chan *task, done func(string), emit func(*guard.Document) error) error {
-	for t := range order {
-		var doc *guard.Document
-		select {
-		case doc = <-t.done:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		if doc == nil { // nothing to check
+func (p *pipeline) collect(ctx context.Context, emit func(*guard.Document) error) error {
+	for t := range p.order {
+		doc, err := p.wait(ctx, t)
+		switch {
+		case err != nil:
+			return err
+		case doc == nil: // nothing to check
 			continue
-		}
-		if err := ctx.Err(); err != nil { // it may have been cut short
+		case ctx.Err() != nil: // it may have been cut short
 			return context.Cause(ctx)
 		}
 		if err := emit(doc); err != nil {
 			return err
 		}
-		if done != nil {
-			done(doc.Path)
-		}
 	}
 	return context.Cause(ctx)
+}
+
+// wait waits for a document.
+func (p *pipeline) wait(ctx context.Context, t *task) (*guard.Document, error) {
+	p.waiting.Store(true)
+	defer p.waiting.Store(false)
+	if p.now != nil {
+		p.now(t.path)
+	}
+	select {
+	case doc := <-t.done:
+		return doc, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// searching tells of a directory that is searched, where no document is waited for.
+func (p *pipeline) searching(dir string) {
+	if p.now != nil && !p.waiting.Load() {
+		p.now(dir)
+	}
+}
+
+// leave waits for the goroutines. They end at once, but for those that no context ends.
+func (p *pipeline) leave() {
+	done := make(chan struct{})
+	go func() {
+		p.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(leaveAfter):
+	}
 }
 
 // run finds the documents of a run's arguments.
 type run struct {
 	*Checker
+	*pipeline
 	options RunOptions
-	add     func(func(context.Context) *guard.Document) error
 }
 
 func (r *run) arguments(ctx context.Context, args []string) error {
@@ -131,7 +171,7 @@ func (r *run) arguments(ctx context.Context, args []string) error {
 // argument finds out what one argument is.
 func (r *run) argument(ctx context.Context, arg string) error {
 	if arg == "-" {
-		return r.add(func(ctx context.Context) *guard.Document { return r.stdin(ctx) })
+		return r.add(ctx, arg, r.stdin)
 	}
 	if IsImageAddress(arg) {
 		return r.image(ctx, arg)
@@ -141,11 +181,16 @@ func (r *run) argument(ctx context.Context, arg string) error {
 	case err == nil && info.IsDir():
 		return r.directory(ctx, arg)
 	case err == nil:
-		return r.add(func(ctx context.Context) *guard.Document { return r.file(ctx, arg, true) })
+		return r.add(ctx, arg, func(ctx context.Context) *guard.Document { return r.file(ctx, arg, true) })
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) || isPath(arg):
-		return r.add(func(context.Context) *guard.Document { return &guard.Document{Path: arg, Err: err} })
+		return r.failed(ctx, arg, err)
 	}
 	return r.image(ctx, arg)
+}
+
+// failed adds a document that cannot be checked.
+func (r *run) failed(ctx context.Context, path string, err error) error {
+	return r.add(ctx, path, func(context.Context) *guard.Document { return &guard.Document{Path: path, Err: err} })
 }
 
 // IsImageAddress reports whether the argument says itself that it names an image or container, and where.
@@ -168,21 +213,21 @@ func (r *run) image(ctx context.Context, arg string) error {
 	if r.List != nil {
 		names, ok, err := r.List(ctx, arg)
 		if err != nil {
-			return r.add(func(context.Context) *guard.Document {
+			return r.add(ctx, arg, func(context.Context) *guard.Document {
 				return &guard.Document{Path: arg, Kind: guard.KindImage, Err: err}
 			})
 		}
 		if ok {
-			return r.images(names)
+			return r.images(ctx, names)
 		}
 	}
-	return r.add(func(ctx context.Context) *guard.Document { return r.containerOrImage(ctx, arg) })
+	return r.add(ctx, arg, func(ctx context.Context) *guard.Document { return r.containerOrImage(ctx, arg) })
 }
 
 // images adds images that were listed.
-func (r *run) images(names []string) error {
+func (r *run) images(ctx context.Context, names []string) error {
 	for _, name := range names {
-		if err := r.add(func(ctx context.Context) *guard.Document { return r.Image(ctx, name) }); err != nil {
+		if err := r.add(ctx, name, func(ctx context.Context) *guard.Document { return r.Image(ctx, name) }); err != nil {
 			return err
 		}
 	}
@@ -203,14 +248,22 @@ func (r *run) containerOrImage(ctx context.Context, arg string) *guard.Document 
 	if only {
 		return &guard.Document{Path: arg, Kind: guard.KindContainer, Err: fmt.Errorf("no such container: %s", name)}
 	}
-	return r.Image(ctx, arg)
+	doc := r.Image(ctx, arg)
+	if doc.Err != nil && len(doc.Subjects) == 0 && !IsImageAddress(arg) {
+		doc.Err = fmt.Errorf("%w; as an image: %w", ErrNotFound, doc.Err)
+	}
+	return doc
 }
 
 // directory adds the files below dir.
 func (r *run) directory(ctx context.Context, dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, v1.ImageLayoutFile)); err == nil {
+		return r.failed(ctx, dir, fmt.Errorf("it is an image layout: name it oci:%s", dir))
+	}
 	w := &walker{
+		entered: r.searching,
 		found: func(name string) error {
-			return r.add(func(ctx context.Context) *guard.Document { return r.file(ctx, name, false) })
+			return r.add(ctx, name, func(ctx context.Context) *guard.Document { return r.file(ctx, name, false) })
 		},
 	}
 	if r.Policy != nil {
@@ -218,8 +271,7 @@ func (r *run) directory(ctx context.Context, dir string) error {
 	}
 	var failed error
 	w.trouble = func(name string, err error) {
-		addErr := r.add(func(context.Context) *guard.Document { return &guard.Document{Path: name, Err: err} })
-		failed = errors.Join(failed, addErr)
+		failed = errors.Join(failed, r.failed(ctx, name, err))
 	}
 	return errors.Join(w.walk(ctx, dir), failed)
 }
@@ -232,20 +284,28 @@ func (r *run) file(ctx context.Context, name string, named bool) *guard.Document
 	}
 	data, err := readText(name, named)
 	src := guard.Source{Path: name, File: name, Data: data}
-	var kind guard.Kind
-	if named {
-		kind = r.options.Kind
-	}
-	if kind == "" && err == nil {
-		kind = KindOf(src)
-	}
-	if optional && kind == "" && nothing(name, err) {
+	kind := r.kind(src, named, err)
+	switch {
+	case kind == "" && optional && nothing(name, err):
 		return nil
+	case kind == "" && isArchive(name):
+		err = fmt.Errorf("it is an archive: if it holds an image, name it docker-archive:%s or oci-archive:%s", name, name)
 	}
 	if err != nil {
 		return &guard.Document{Path: name, Kind: kind, Err: err}
 	}
 	return r.Text(ctx, src, kind)
+}
+
+// kind is what the user says a file is, or what it is found to be where it could be read.
+func (r *run) kind(src guard.Source, named bool, err error) guard.Kind {
+	switch {
+	case named && r.options.Kind != "":
+		return r.options.Kind
+	case err == nil:
+		return KindOf(src)
+	}
+	return ""
 }
 
 // excluded reports whether the policy leaves a file out.
@@ -267,46 +327,4 @@ func (r *run) stdin(ctx context.Context) *guard.Document {
 		return &guard.Document{Path: name, Err: fmt.Errorf("read standard input: %w", err)}
 	}
 	return r.Text(ctx, guard.Source{Path: name, Data: data}, r.options.Kind)
-}
-
-// readText reads a file. A pipe is read only if the user named it.
-func readText(name string, named bool) ([]byte, error) {
-	flags := os.O_RDONLY
-	if !named {
-		flags |= unix.O_NONBLOCK | unix.O_NOFOLLOW // it may have become a pipe or a link since the walk met it
-	}
-	f, err := os.OpenFile(name, flags, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	switch {
-	case !named && !info.Mode().IsRegular():
-		return nil, fmt.Errorf("read %s: no regular file", name)
-	case info.Size() > maxTextBytes:
-		return nil, tooLarge(name)
-	}
-	data, err := readAll(f)
-	if errors.Is(err, errTooLarge) {
-		err = tooLarge(name)
-	}
-	return data, err
-}
-
-var errTooLarge = fmt.Errorf("more than %d MiB, too large for a text", maxTextBytes>>20)
-
-func tooLarge(name string) error { return fmt.Errorf("read %s: %w", name, errTooLarge) }
-
-func readAll(in io.Reader) ([]byte, error) {
-	var b bytes.Buffer
-	if n, err := b.ReadFrom(io.LimitReader(in, maxTextBytes+1)); err != nil {
-		return nil, err
-	} else if n > maxTextBytes {
-		return nil, errTooLarge
-	}
-	return b.Bytes(), nil
 }

@@ -18,6 +18,7 @@ import (
 type walker struct {
 	top      []string            // of the work tree (or the walk's root, where there is none), as path components
 	excluded func(string) bool   // by the policy; a path as the user would type it
+	entered  func(string)        // told of every directory
 	found    func(string) error  // told of every file
 	trouble  func(string, error) // told of what cannot be read
 }
@@ -42,12 +43,13 @@ func (w *walker) dir(ctx context.Context, shown string, at []string, ignored []g
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	w.entered(shown)
 	entries, err := os.ReadDir(shown)
 	if err != nil {
 		w.trouble(shown, err)
 		return nil
 	}
-	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == ".gitignore" }) {
+	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == ".gitignore" || e.Name() == ".git" }) {
 		ignored = append(slices.Clip(ignored), w.patterns("/"+filepath.Join(at...))...)
 	}
 	matcher := gitignore.NewMatcher(ignored)
@@ -81,14 +83,14 @@ func (w *walker) patterns(dir string) []gitignore.Pattern {
 	domain := components(dir)
 	var found []gitignore.Pattern
 	for _, name := range []string{".git/info/exclude", ".gitignore"} {
-		data, err := os.ReadFile(filepath.Join(dir, name))
+		data, err := readRegular(filepath.Join(dir, name))
 		if err != nil {
-			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrInvalid) && name == ".gitignore" {
+			if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNotRegular) && name == ".gitignore" {
 				w.trouble(filepath.Join(dir, name), err)
 			}
 			continue
 		}
-		for line := range bytes.Lines(data) {
+		for line := range bytes.Lines(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))) {
 			if l := strings.TrimRight(string(line), "\r\n"); l != "" && l[0] != '#' {
 				found = append(found, gitignore.ParsePattern(l, domain))
 			}

@@ -26,6 +26,9 @@ const (
 	exitInterrupted = 130
 )
 
+// maxGarbage is the memory from which on garbage is collected as soon as it can be: manifests of megabytes leave a lot.
+const maxGarbage = 512 << 20
+
 // files are the standard files.
 type files struct {
 	in       *os.File
@@ -36,6 +39,7 @@ type files struct {
 // Main runs the program and returns its exit code.
 func Main(args []string, in, out, errw *os.File) int {
 	debug.SetGCPercent(200) // what a document needs is gone before the next but few: little is ever live
+	debug.SetMemoryLimit(maxGarbage)
 	return run(args, files{in, out, errw, ui.NewStatus(errw)})
 }
 

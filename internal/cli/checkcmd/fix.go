@@ -8,7 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/rogpeppe/go-internal/diff"
@@ -18,43 +18,85 @@ import (
 	"github.com/deckhand-engine/deckhand/internal/ui"
 )
 
-// fixAll makes the safe changes of all files, or with --diff only shows them. The diffs go to stderr where standard
-// output is for a program.
-func (o *options) fixAll(ctx context.Context, std files, c *check.Checker, args []string) error {
-	run := check.RunOptions{Kind: o.textKind(), SkipUnknown: o.skip, Stdin: bytes.NewReader(nil), Jobs: o.jobs}
-	return c.Run(ctx, args, run, func(doc *guard.Document) error {
-		if doc.Path == "-" || !check.Fixable(doc) {
-			return nil
+// fixAll makes the safe changes of all files, or with --diff only shows them, and returns how many files it could not
+// change. The diffs go to stderr where standard output is for a program.
+func (o *options) fixAll(ctx context.Context, std files, c *check.Checker, args []string) (unfixed int, err error) {
+	args = changeable(args)
+	if len(args) == 0 {
+		return 0, nil
+	}
+	w := std.status.Around(std.err)
+	run := o.runOptions(nil)
+	run.Now = func(path string) { std.status.Set("fixing " + path) }
+	err = c.Run(ctx, args, run, func(doc *guard.Document) error {
+		err := o.fixFile(ctx, std, c, doc)
+		if err == nil || ctx.Err() != nil {
+			return err
 		}
+		unfixed++
+		_, err = fmt.Fprintf(w, "deckhand: fix %s: %s\n", ui.Clean(doc.Path), ui.Clean(err.Error()))
+		return err
+	})
+	return unfixed, err
+}
+
+// changeable are the arguments that are files or directories. Nothing else can be changed, and a pipe can be read but
+// once.
+func changeable(args []string) []string {
+	return slices.DeleteFunc(slices.Clone(args), func(arg string) bool {
+		info, err := os.Stat(arg)
+		return err != nil || check.IsImageAddress(arg) || !info.IsDir() && !info.Mode().IsRegular()
+	})
+}
+
+// rounds is how often a file is looked at again that somebody else changes meanwhile.
+const rounds = 3
+
+// fixFile makes or shows the changes of one file.
+func (o *options) fixFile(ctx context.Context, std files, c *check.Checker, doc *guard.Document) error {
+	for round := 1; check.Fixable(doc); round++ {
 		src := guard.Source{Path: doc.Path, File: doc.Path, Data: doc.Source}
 		fixed, findings, err := c.Fix(ctx, src, doc.Kind)
 		if err != nil {
-			return fmt.Errorf("fix %s: %w", doc.Path, err)
-		}
-		if err := showDiff(std.err, doc, fixed); err != nil || o.diff {
 			return err
 		}
-		if err := replace(doc.Path, doc.Source, fixed); err != nil {
-			return fmt.Errorf("fix %s: %w", doc.Path, err)
+		if o.diff {
+			return showDiff(std, doc, fixed)
+		}
+		err = replace(doc.Path, doc.Source, fixed)
+		if errors.Is(err, errChanged) && round < rounds {
+			if src.Data, err = os.ReadFile(doc.Path); err != nil {
+				return err
+			}
+			doc = c.Text(ctx, src, doc.Kind)
+			continue
+		}
+		if err != nil {
+			return err
 		}
 		s := "es"
 		if len(findings) == 1 {
 			s = ""
 		}
-		_, err = fmt.Fprintf(std.err, "%s: %d fix%s made\n", ui.Clean(doc.Path), len(findings), s)
+		if err := showDiff(std, doc, fixed); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(std.status.Around(std.err), "%s: %d fix%s made\n", ui.Clean(doc.Path), len(findings), s)
 		return err
-	})
+	}
+	return nil
 }
 
 // showDiff writes what changes.
-func showDiff(w io.Writer, doc *guard.Document, fixed []byte) error {
+func showDiff(std files, doc *guard.Document, fixed []byte) error {
+	w := std.status.Around(std.err)
 	for line := range bytes.Lines(diff.Diff("a/"+doc.Path, doc.Source, "b/"+doc.Path, fixed)) {
 		text := ui.Clean(string(bytes.TrimSuffix(line, []byte("\n"))))
 		switch {
 		case bytes.HasPrefix(line, []byte("+")):
-			text = ui.Paint(w, ui.Green, text)
+			text = ui.Paint(std.err, ui.Green, text)
 		case bytes.HasPrefix(line, []byte("-")):
-			text = ui.Paint(w, ui.Red, text)
+			text = ui.Paint(std.err, ui.Red, text)
 		case bytes.HasPrefix(line, []byte("diff ")):
 			continue
 		}
@@ -74,22 +116,25 @@ func replace(name string, was, fixed []byte) error {
 	if err != nil {
 		return err
 	}
-	if info.Mode()&fs.ModeSymlink != 0 {
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0:
 		return errors.New("it is a symbolic link: name the file it points to")
+	case !info.Mode().IsRegular():
+		return errChanged
 	}
 	if now, err := os.ReadFile(name); err != nil {
 		return err
 	} else if !bytes.Equal(now, was) {
 		return errChanged
 	}
-	temp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	temp, err := createTemp(name)
 	if err != nil {
-		return err
+		return cause(err)
 	}
-	out := &output{temp, temp, name}
+	out := &output{temp, temp, name, name}
+	defer out.discard()
 	if _, err := temp.Write(fixed); err != nil {
-		out.discard()
-		return err
+		return cause(err)
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		_ = temp.Chown(int(st.Uid), int(st.Gid)) // who may not give files away owns it then, as with an editor

@@ -13,6 +13,7 @@ import (
 	"github.com/deckhand-engine/deckhand/guard"
 	"github.com/deckhand-engine/deckhand/guard/check"
 	"github.com/deckhand-engine/deckhand/guard/report"
+	"github.com/deckhand-engine/deckhand/guard/rules"
 )
 
 // options are the flags.
@@ -79,7 +80,19 @@ Exit status: 0 nothing found, 3 findings at or above --fail-on, 1 something coul
 		// The error is for a flag that does not exist; these do.
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}
+	_ = cmd.RegisterFlagCompletionFunc("explain", completeRules) // likewise
+	for _, name := range []string{"target", "build-arg", "platform", "least-uid", "jobs"} {
+		_ = cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions) // likewise
+	}
 	return cmd
+}
+
+func completeRules(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	var ids []cobra.Completion
+	for _, r := range rules.All() {
+		ids = append(ids, cobra.CompletionWithDesc(r.ID, r.Name))
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
 }
 
 func (o *options) addFlags(f *pflag.FlagSet) {
@@ -128,13 +141,25 @@ func (o *options) check() error {
 			return fmt.Errorf("--%s %s: there are %s", f.name, f.value, strings.Join(f.known, ", "))
 		}
 	}
+	for _, a := range o.buildArgs {
+		if name, _, _ := strings.Cut(a, "="); name == "" {
+			return fmt.Errorf("--build-arg %q has no name: write NAME=VALUE", a)
+		}
+	}
+	return o.contradiction()
+}
+
+// contradiction says which flags do not go together.
+func (o *options) contradiction() error {
 	switch {
 	case o.noPolicy && o.policy != "":
 		return errors.New("--policy and --no-policy contradict each other")
 	case o.offline && o.layers:
 		return errors.New("--layers downloads, and --offline forbids it")
 	case o.writeBaseline != "" && (o.fix || o.diff):
-		return errors.New("--write-baseline and --fix do not go together: fix first")
+		return errors.New("--write-baseline goes with neither --fix nor --diff: fix first")
+	case o.writeBaseline == "-":
+		return errors.New("--write-baseline wants a file: standard output is for the findings")
 	case o.jobs < 0:
 		return errors.New("--jobs is a positive number")
 	}

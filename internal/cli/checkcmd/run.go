@@ -3,14 +3,10 @@ package checkcmd
 import (
 	"bufio"
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/deckhand-engine/deckhand/docs"
 	"github.com/deckhand-engine/deckhand/guard"
@@ -39,50 +35,82 @@ func (o *options) run(ctx context.Context, std files, args []string) error {
 		return err
 	}
 	defer std.status.Clear()
+	unfixed := 0
 	if o.fix || o.diff {
-		if err := o.fixAll(ctx, std, c, args); err != nil {
+		if unfixed, err = o.fixAll(ctx, std, c, args); err != nil {
 			return err
 		}
 	}
-	out, err := o.openOutput(std.status.Around(std.out))
+	sum, err := o.write(ctx, std, c, args)
 	if err != nil {
 		return err
 	}
-	sum, err := o.report(ctx, std, c, args, out)
-	std.status.Clear()
-	if err != nil {
-		out.discard()
-		return err
-	}
-	if err := out.finish(0o644); err != nil {
-		return err
-	}
+	sum.Failed += unfixed
 	return o.verdict(c, sum)
 }
 
-// report checks all arguments and writes what is found.
-func (o *options) report(ctx context.Context, std files, c *check.Checker, args []string, out io.Writer) (sum report.Summary, err error) {
-	if !ui.IsTerminal(std.out) || o.output != "" { // a person sees each document as soon as it is checked
-		buffer := bufio.NewWriterSize(out, 64<<10)
-		defer func() { err = errors.Join(err, buffer.Flush()) }()
-		out = buffer
+// write checks all arguments, and writes the report and the baseline: whole or not at all, where they are files.
+func (o *options) write(ctx context.Context, std files, c *check.Checker, args []string) (sum report.Summary, err error) {
+	out := &output{Writer: std.status.Around(std.out)}
+	if o.output != "" && o.output != "-" {
+		if out, err = openOutput(o.output); err != nil {
+			return sum, err
+		}
 	}
+	defer out.discard()
+	sum, base, err := o.report(ctx, std, c, args, out)
+	std.status.Clear()
+	if err == nil && o.writeBaseline != "" {
+		err = writeBaseline(o.writeBaseline, base)
+	}
+	if err != nil {
+		return sum, err
+	}
+	return sum, out.finish(0o644)
+}
+
+// writeBaseline puts a baseline into a file.
+func writeBaseline(name string, base *policy.Baseline) error {
+	out, err := openOutput(name)
+	if err != nil {
+		return err
+	}
+	defer out.discard()
+	if err := base.Encode(out); err != nil {
+		return err
+	}
+	return out.finish(0o644)
+}
+
+// report checks all arguments and writes what is found. The baseline is only made where one is asked for.
+func (o *options) report(ctx context.Context, std files, c *check.Checker, args []string, out io.Writer) (report.Summary, *policy.Baseline, error) {
+	if ui.IsTerminal(std.out) && o.output == "" { // a person sees each document as soon as it is checked
+		return o.reportTo(ctx, std, c, args, out)
+	}
+	buffer := bufio.NewWriterSize(out, 64<<10)
+	sum, base, err := o.reportTo(ctx, std, c, args, buffer)
+	if flushErr := buffer.Flush(); err == nil {
+		err = flushErr
+	}
+	return sum, base, err
+}
+
+func (o *options) reportTo(ctx context.Context, std files, c *check.Checker, args []string, out io.Writer) (sum report.Summary, base *policy.Baseline, err error) {
 	w, err := report.New(o.format, out, report.Options{
 		Colour: o.colored(std.out), Width: o.width(std.out), Version: version.Number(), Page: docs.Page, Policy: c.Policy,
 	})
 	if err != nil {
-		return sum, err
+		return sum, nil, err
 	}
 	if o.quiet {
 		w = silent{}
 	}
-	var base policy.Baseline
-	n := 0
-	run := check.RunOptions{Kind: o.textKind(), SkipUnknown: o.skip, Stdin: std.in, Jobs: o.jobs, Done: func(path string) {
-		n++
-		std.status.Set("checked " + strconv.Itoa(n) + ", now " + path)
-	}}
+	base = &policy.Baseline{}
+	var n atomic.Int64
+	run := o.runOptions(std.in)
+	run.Now = func(path string) { std.status.Set(doing(n.Load(), path)) }
 	err = c.Run(ctx, args, run, func(doc *guard.Document) error {
+		n.Add(1)
 		sum.Add(doc)
 		if o.writeBaseline != "" {
 			base.Add(c.Policy, doc)
@@ -90,14 +118,25 @@ func (o *options) report(ctx context.Context, std files, c *check.Checker, args 
 		return w.Document(doc)
 	})
 	if err != nil {
-		return sum, err
+		return sum, nil, err
 	}
-	if o.writeBaseline != "" {
-		if err := base.Write(o.writeBaseline); err != nil {
-			return sum, err
-		}
+	return sum, base, w.Close(sum)
+}
+
+// doing says how far a check is.
+func doing(checked int64, path string) string {
+	if path == "-" {
+		path = "standard input"
 	}
-	return sum, w.Close(sum)
+	if checked == 0 {
+		return "checking " + path
+	}
+	return "checked " + strconv.FormatInt(checked, 10) + ", now " + path
+}
+
+// runOptions are those of every run.
+func (o *options) runOptions(in io.Reader) check.RunOptions {
+	return check.RunOptions{Kind: o.textKind(), SkipUnknown: o.skip, Stdin: in, Jobs: o.jobs}
 }
 
 // silent is the writer of --quiet.
@@ -132,52 +171,6 @@ func (o *options) width(w io.Writer) int {
 	}
 	cols, _ := ui.Size(w)
 	return cols
-}
-
-// output is where findings go: standard output, or a file that appears whole or not at all.
-type output struct {
-	io.Writer
-	temp *os.File // nil: Writer is used as it is
-	name string
-}
-
-// openOutput opens --output.
-func (o *options) openOutput(std io.Writer) (*output, error) {
-	if o.output == "" || o.output == "-" {
-		return &output{Writer: std}, nil
-	}
-	if info, err := os.Stat(o.output); err == nil && !info.Mode().IsRegular() {
-		f, err := os.OpenFile(o.output, os.O_WRONLY, 0)
-		if err != nil {
-			return nil, fmt.Errorf("open output: %w", err)
-		}
-		return &output{Writer: f}, nil
-	}
-	temp, err := os.CreateTemp(filepath.Dir(o.output), "."+filepath.Base(o.output)+".*")
-	if err != nil {
-		return nil, fmt.Errorf("open output: %w", err)
-	}
-	return &output{temp, temp, o.output}, nil
-}
-
-// finish makes the file appear.
-func (o *output) finish(mode fs.FileMode) error {
-	if o.temp == nil {
-		return nil
-	}
-	if err := errors.Join(o.temp.Chmod(mode), o.temp.Sync(), o.temp.Close(), os.Rename(o.temp.Name(), o.name)); err != nil {
-		o.discard()
-		return fmt.Errorf("write %s: %w", o.name, err)
-	}
-	return nil
-}
-
-// discard leaves nothing behind.
-func (o *output) discard() {
-	if o.temp != nil {
-		_ = o.temp.Close()           // it may be closed
-		_ = os.Remove(o.temp.Name()) // it may be gone
-	}
 }
 
 func (o *options) log(w io.Writer) *slog.Logger {
