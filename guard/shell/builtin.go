@@ -13,6 +13,12 @@ func (m *machine) run(c call) (flow, verdict) {
 	if m.funcs[name] != nil && known(name) {
 		return m.callFunction(name, c.argv[1:])
 	}
+	if name == "." || name == "source" {
+		if f, v, ok := m.sourced(c.argv[1:]); ok {
+			return f, v
+		}
+		m.unset = nil // it may set anything
+	}
 	if f, v, ok := m.flowBuiltin(c); ok {
 		return f, v
 	}
@@ -20,6 +26,29 @@ func (m *machine) run(c call) (flow, verdict) {
 		return next, v
 	}
 	return m.program(c)
+}
+
+// sourced runs the lines of a file, where they are known.
+func (m *machine) sourced(args []string) (flow, verdict, bool) {
+	if m.file == nil || len(args) == 0 || !known(args[0]) {
+		return 0, perhaps, false
+	}
+	content, ok := m.file(args[0])
+	if !ok || len(m.calls) > maxDepth {
+		return 0, perhaps, false
+	}
+	params := m.now.params
+	if len(args) > 1 {
+		m.now.params = args[1:]
+	}
+	f, v := m.follow(string(content))
+	if len(args) > 1 {
+		m.now.params = params
+	}
+	if f&back != 0 {
+		f |= next
+	}
+	return f &^ back, v, true
 }
 
 // callFunction runs a function with its parameters.
@@ -91,6 +120,7 @@ func (m *machine) exit(args []string) flow {
 func (m *machine) eval(args []string) (flow, verdict) {
 	line := strings.Join(args, " ")
 	if !known(line) {
+		m.unset = nil
 		return next, m.runs(m, call{argv: []string{open(shown(line), false)}})
 	}
 	return m.follow(line)
@@ -183,8 +213,8 @@ func (m *machine) setBuiltin(name string, args []string) bool {
 		m.setParams(args)
 	case "unset":
 		for _, a := range args {
-			delete(m.now.vars, a)
 			delete(m.now.arrays, a)
+			m.now.vars[a] = open("$"+a, true) // not what the environment has
 		}
 	case "cd", "pushd":
 		m.changeDirectory(args)
@@ -198,7 +228,11 @@ func (m *machine) setBuiltin(name string, args []string) bool {
 
 func (m *machine) assignWords(args []string) {
 	for _, a := range args {
-		if name, value, ok := strings.Cut(a, "="); ok && known(name) {
+		name, value, ok := strings.Cut(a, "=")
+		switch {
+		case !known(name):
+			m.unset = nil
+		case ok:
 			m.set(name, value)
 		}
 	}

@@ -23,7 +23,7 @@ func dropOf(argv []string, envUser string) (d *guard.Drop, inner []string) {
 		}
 		return nil, inner
 	}
-	return &guard.Drop{By: by, Spec: shown(spec), To: target(spec), Certain: known(userPart(spec))}, inner
+	return &guard.Drop{By: by, Spec: shown(spec), To: target(spec), Certain: known(userPart(spec)) && by != startedFor}, inner
 }
 
 func userPart(spec string) string {
@@ -195,9 +195,11 @@ func startStopDaemon(args []string) (by, spec string, inner []string) {
 	if o.has("K") || o.has("T") {
 		return "", "", nil
 	}
+	by = "start-stop-daemon --chuid"
 	spec, ok := o.last("c")
 	if !ok {
-		spec, _ = o.last("u") // OpenRC's
+		by = startedFor
+		spec, _ = o.last("u")
 	}
 	program, ok := o.last("a")
 	if !ok {
@@ -206,8 +208,11 @@ func startStopDaemon(args []string) (by, spec string, inner []string) {
 	if ok {
 		inner = append([]string{program}, o.operands...)
 	}
-	return "start-stop-daemon --chuid", spec, inner
+	return by, spec, inner
 }
+
+// startedFor is OpenRC's way of --chuid. Debian's only looks for a process of that user.
+const startedFor = "start-stop-daemon --user"
 
 // capsh takes its options in order, and a shell's words behind --.
 func capsh(args []string) (by, spec string, inner []string) {

@@ -50,7 +50,7 @@ func (e *effects) wrote(w write) {
 		e.change(users.Change{Kind: users.Defaults})
 	case w.path == passwdFile || w.path == groupFile:
 		if !w.appends {
-			e.change(users.Change{Kind: users.Replaced, Name: fileOf(w.path), Why: "a RUN step writes " + w.path})
+			e.change(users.Change{Kind: users.Emptied, Name: fileOf(w.path)})
 		}
 		for line := range strings.Lines(w.content) {
 			e.line(w.path, line)
@@ -155,6 +155,10 @@ func (e *effects) changed(by, file string) {
 		e.change(users.Change{Kind: users.Defaults})
 		return
 	}
+	if by == "rm" || by == "unlink" {
+		e.change(users.Change{Kind: users.Emptied, Name: fileOf(file)})
+		return
+	}
 	e.change(users.Change{Kind: users.Replaced, Name: fileOf(file), Why: by + " changes " + file})
 }
 
@@ -231,6 +235,9 @@ func inPlace(base, option string) bool {
 func (e *effects) inline(base string, args []string) {
 	switch strings.TrimRight(base, "0123456789.") {
 	case "perl", "python", "ruby", "node", "php", "awk", "gawk", "mawk", "lua", "pypy", "Rscript", "expect", "tclsh":
+	case "sed":
+		e.mentioned(base, args, "w ")
+		return
 	default:
 		return
 	}
@@ -238,13 +245,18 @@ func (e *effects) inline(base string, args []string) {
 		if strings.HasPrefix(a, "/") || !strings.ContainsAny(a, "(\"'{;") {
 			continue // a file
 		}
-		for _, f := range userFiles() {
-			if strings.Contains(a, f) {
-				e.changed(base, f)
-			}
-		}
+		e.mentioned(base, []string{a}, "")
 		if strings.Contains(a, "user") || strings.Contains(a, "group") {
 			e.stranger(base)
+		}
+	}
+}
+
+// mentioned takes the files of users for changed that stand in the code behind a word.
+func (e *effects) mentioned(base string, code []string, behind string) {
+	for _, f := range userFiles() {
+		if slices.ContainsFunc(code, func(c string) bool { return strings.Contains(c, behind+f) }) {
+			e.changed(base, f)
 		}
 	}
 }

@@ -18,14 +18,15 @@ func FuzzLine(f *testing.F) {
 		"echo 'a:b:1:2' >> /etc/passwd", "cat <<EOF >/etc/sudoers\n$X NOPASSWD\nEOF", "chmod u+s,o=w /a", "a=(1 2); chmod ${a[@]} x",
 		"${x:-${y:=${z#*/}}}", "printf '%s\\x41\\0' a b", "case $x in [a-z]*) ;; esac", "$((1/0)) $((x++))", "apk add -t .b 'a>1'; apk del .b",
 		"bash -c \"bash -c 'useradd x'\"", "[ ! ( a = b -o -n c ) ]", "sudo -u '#1' x", "eval eval eval useradd x", "\x00", "\x01",
-		"find / -exec chmod 777 {} +", "install -t", "su -", "env -S", "setcap -n", "useradd --uid", "echo -", "printf %",
+		"find / -exec chmod 777 {} +", "install -t", "su -", "env -S", "setcap -n", "useradd --uid", "``>A", "xargs -I{} useradd {}", "cp a /etc", "ls /etc/{passwd,*}", "echo -", "printf %",
 	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
 		start := time.Now()
-		effects := shell.Line(line, environment)
-		shell.Argv(strings.Fields(line), nil)
+		effects := shell.Line(line, shell.Place{Env: environment})
+		shell.Line(line, shell.Place{Dir: "/etc", Unset: func(string) bool { return true }, Shell: []string{"bash"}})
+		shell.Argv(strings.Fields(line), shell.Place{})
 		for _, c := range effects.Users {
 			if strings.ContainsAny(c.Name+c.Group+c.Why+c.Home+c.NewName, "\x00\x01") {
 				t.Errorf("Line(%q): a mark is left in %+v", line, c)
@@ -65,6 +66,7 @@ func FuzzScriptDrop(f *testing.F) {
 			}
 		}
 		shell.Started([]string{"sh", "-c", string(script)})
+		shell.Writes(string(script), shell.Place{Dir: "/"}, "/entry")
 		if took := time.Since(start); took > patience {
 			t.Errorf("ScriptDrop took %v", took)
 		}
@@ -98,7 +100,7 @@ func TestBounds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
 			shell.ScriptDrop([]byte(text), nil)
-			shell.Line("useradd a\n"+text, nil)
+			shell.Line("useradd a\n"+text, shell.Place{})
 			shell.Started([]string{"sh", "-c", text})
 			if took := time.Since(start); took > patience {
 				t.Errorf("took %v", took)
@@ -114,12 +116,12 @@ func BenchmarkLine(b *testing.B) {
 		"apt-get install -y --no-install-recommends ca-certificates curl gosu; rm -rf /var/lib/apt/lists/*; chown -R app:app /data"
 	b.Run("dull", func(b *testing.B) {
 		for b.Loop() {
-			shell.Line(dull, nil)
+			shell.Line(dull, shell.Place{})
 		}
 	})
 	b.Run("telling", func(b *testing.B) {
 		for b.Loop() {
-			shell.Line(telling, nil)
+			shell.Line(telling, shell.Place{})
 		}
 	})
 }

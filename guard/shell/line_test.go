@@ -63,6 +63,8 @@ func ifFree(c users.Change) users.Change {
 	return c
 }
 
+func emptied(file string) users.Change { return users.Change{Kind: users.Emptied, Name: file} }
+
 func defaults() users.Change { return users.Change{Kind: users.Defaults} }
 
 func own(c users.Change, o users.Own) users.Change {
@@ -234,7 +236,7 @@ func TestUsersOfLines(t *testing.T) {
 		"line, unknown uid":        {"echo \"app:x:$NOT_SET:0::/:\" >>/etc/passwd", changes(because(home(gid(someUID(adds(users.ByLine, "app"), 0, guard.MaxID), 0), "/"), "its line in /etc/passwd has $NOT_SET, which is not known"))},
 		"line, unknown":            {"echo \"$NOT_SET\" >> /etc/passwd", changes(because(adds(users.ByLine, ""), "a line that is not known is written to /etc/passwd"))},
 		"line, fetched":            {"curl -s http://x >> /etc/passwd", changes(because(adds(users.ByLine, ""), "a line that is not known is written to /etc/passwd"))},
-		"echo -e":                  {"echo -e 'a:x:1:2::/:\\nb:x:3:4::/:' >> /etc/passwd", changes(home(gid(uid(adds(users.ByLine, "a"), 1), 2), "/"), home(gid(uid(adds(users.ByLine, "b"), 3), 4), "/"))},
+		"echo -e":                  {"echo -e 'a:x:1:2::/:\\nb:x:3:4::/:' >> /etc/passwd", changes(maybe(home(gid(uid(adds(users.ByLine, "a"), 1), 2), "/")), maybe(home(gid(uid(adds(users.ByLine, "b"), 3), 4), "/")))},
 		"printf":                   {"printf 'a:x:1:2::/:\\nb:x:3:4::/:\\n' >> /etc/passwd", changes(home(gid(uid(adds(users.ByLine, "a"), 1), 2), "/"), home(gid(uid(adds(users.ByLine, "b"), 3), 4), "/"))},
 		"printf with arguments":    {"printf '%s:x:%d:0::/:\\n' a 1 b 2 >> /etc/passwd", changes(home(gid(uid(adds(users.ByLine, "a"), 1), 0), "/"), home(gid(uid(adds(users.ByLine, "b"), 2), 0), "/"))},
 		"here-document":            {"cat >> /etc/passwd <<EOF\na:x:1:2::/:\nEOF", changes(home(gid(uid(adds(users.ByLine, "a"), 1), 2), "/"))},
@@ -248,17 +250,19 @@ func TestUsersOfLines(t *testing.T) {
 		"id with a plus":           {"echo app:x:+5:-1 >> /etc/passwd", changes(someGID(uid(adds(users.ByLine, "app"), 5), math.MaxUint32, math.MaxUint32))},
 		"id with a space":          {"echo 'app:x: 5:6' >> /etc/passwd", changes(gid(uid(adds(users.ByLine, "app"), 0), 6))},
 		"no end":                   {"printf 'app:x:5:6::/:/bin/sh' >> /etc/passwd", changes(unended(home(gid(uid(adds(users.ByLine, "app"), 5), 6), "/")))},
-		"written anew":             {"echo 'a:x:1:2::/:' > /etc/passwd", changes(replaced("passwd", "a RUN step writes /etc/passwd"), home(gid(uid(adds(users.ByLine, "a"), 1), 2), "/"))},
+		"written anew":             {"echo 'a:x:1:2::/:' > /etc/passwd", changes(emptied("passwd"), home(gid(uid(adds(users.ByLine, "a"), 1), 2), "/"))},
 		"sed -i":                   {"sed -i 's/1000/1001/' /etc/passwd", changes(replaced("passwd", "sed changes /etc/passwd"))},
 		"sed -i, both":             {"sed -i -e s/a/b/ /etc/passwd /etc/group", changes(replaced("passwd", "sed changes /etc/passwd"), replaced("group", "sed changes /etc/group"))},
 		"sed -Ei":                  {"sed -Ei s/a/b/ /etc/passwd; sed -r -e s/i/j/ /etc/passwd", changes(replaced("passwd", "sed changes /etc/passwd"))},
 		"dd":                       {"dd if=/tmp/p of=/etc/passwd", changes(replaced("passwd", "dd changes /etc/passwd"))},
-		"rm *":                     {"rm -f /etc/passwd*", changes(replaced("passwd", "rm changes /etc/passwd"))},
+		"rm *":                     {"rm -f /etc/passwd*", changes(emptied("passwd"))},
 		"braces of files":          {"sed -i s/a/b/ /etc/{passwd,group}", changes(replaced("passwd", "sed changes /etc/passwd"), replaced("group", "sed changes /etc/group"))},
 		"cp into etc":              {"cp /tmp/passwd /tmp/group /etc/", changes(replaced("passwd", "cp changes /etc/passwd"), replaced("group", "cp changes /etc/group"))},
 		"install -t":               {"install -m 644 -t /etc /tmp/passwd", changes(replaced("passwd", "install changes /etc/passwd"))},
 		"cp all":                   {"cp -a /rootfs/. /", changes(stranger("cp to /"))},
 		"an editor":                {"ed -s /etc/passwd", changes(stranger("ed"), replaced("passwd", "ed changes /etc/passwd"))},
+		"sed writes":               {"sed -n 'w /etc/passwd' /tmp/p", changes(replaced("passwd", "sed changes /etc/passwd"))},
+		"another descriptor":       {"exec 3>> /etc/passwd; echo a:x:1:2 >&3", changes(because(adds(users.ByLine, ""), "a line that is not known is written to /etc/passwd"))},
 		"sed reads":                {"sed -n 1p /etc/passwd; grep x /etc/passwd; cat /etc/passwd", nil},
 		"cp":                       {"cp /tmp/p /etc/passwd", changes(replaced("passwd", "cp changes /etc/passwd"))},
 		"cp reads":                 {"cp /etc/passwd /tmp/p", nil},
@@ -277,7 +281,7 @@ func TestUsersOfLines(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, shell.Line(tt.line, environment).Users); diff != "" {
+			if diff := cmp.Diff(tt.want, shell.Line(tt.line, shell.Place{Env: environment}).Users); diff != "" {
 				t.Errorf("Line(%q).Users (-want +got):\n%s", tt.line, diff)
 			}
 		})
@@ -360,7 +364,7 @@ func TestStepsOfLines(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, shell.Line(tt.line, environment).Step); diff != "" {
+			if diff := cmp.Diff(tt.want, shell.Line(tt.line, shell.Place{Env: environment}).Step); diff != "" {
 				t.Errorf("Line(%q).Step (-want +got):\n%s", tt.line, diff)
 			}
 		})
@@ -368,16 +372,48 @@ func TestStepsOfLines(t *testing.T) {
 }
 
 func TestArgv(t *testing.T) {
-	got := shell.Argv([]string{"useradd", "-u", "1000", "$APP"}, nil)
+	got := shell.Argv([]string{"useradd", "-u", "1000", "$APP"}, shell.Place{})
 	if diff := cmp.Diff(changes(uid(adds(users.ByShadow, "$APP"), 1000)), got.Users); diff != "" {
 		t.Errorf("Argv (-want +got):\n%s", diff)
 	}
-	got = shell.Argv([]string{"/bin/bash", "-c", "chmod 777 /a && useradd app"}, nil)
+	got = shell.Argv([]string{"/bin/bash", "-c", "chmod 777 /a && useradd app"}, shell.Place{})
 	want := shell.Effects{Step: guard.Step{Opens: []string{"/a"}}, Users: changes(adds(users.ByShadow, "app"))}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Argv (-want +got):\n%s", diff)
 	}
-	if got := shell.Argv(nil, nil); !cmp.Equal(got, shell.Effects{}) {
+	if got := shell.Argv(nil, shell.Place{}); !cmp.Equal(got, shell.Effects{}) {
 		t.Errorf("Argv(nil) = %+v", got)
+	}
+}
+
+// TestPlace holds what is known of a line because of where it is run.
+func TestPlace(t *testing.T) {
+	nobody := func(string) bool { return true }
+	app := uid(adds(users.ByShadow, "app"), 5)
+	tests := map[string]struct {
+		line string
+		at   shell.Place
+		want []users.Change
+	}{
+		"directory":          {"echo app:x:5:6 >> passwd", shell.Place{Dir: "/etc"}, changes(gid(uid(adds(users.ByLine, "app"), 5), 6))},
+		"unset":              {"if [ -n \"$ROOT\" ]; then useradd -o -u 0 app; else useradd -u 5 app; fi", shell.Place{Unset: nobody}, changes(app)},
+		"unset, no word":     {"useradd $OPTIONS -u 5 app", shell.Place{Unset: nobody}, changes(app)},
+		"unset, alternative": {"useradd ${ROOT:+-o -u 0} -u 5 app", shell.Place{Unset: nobody}, changes(app)},
+		"unset, default":     {"useradd -u ${ID:-5} ${NAME-app}${X:-}", shell.Place{Unset: nobody}, changes(app)},
+		"set by the shell":   {"[ -n \"$PPID\" ] && useradd -u 5 app", shell.Place{Unset: nobody}, changes(maybe(app))},
+		"set by a file":      {". /env; [ -n \"$ROOT\" ] && useradd -u 5 app", shell.Place{Unset: nobody}, changes(stranger("/env"), maybe(app))},
+		"set by a name":      {"export $LINE; export \"$(cat /env)\"; [ -n \"$ROOT\" ] && useradd -u 5 app", shell.Place{Unset: nobody}, changes(maybe(app))},
+		"unset by hand":      {"unset APP_UID; [ -n \"$APP_UID\" ] && useradd -u 5 app", shell.Place{Env: environment}, changes(maybe(app))},
+		"bash":               {"echo 'app:x:5:6::/\\nb:x:0:0' >> /etc/passwd", shell.Place{Shell: []string{"/bin/bash", "-c"}}, changes(home(gid(uid(adds(users.ByLine, "app"), 5), 6), "/\\nb"))},
+		"bash, echo -e":      {"echo -e 'app:x:5:6\\nb:x:0:0' >> /etc/passwd", shell.Place{Shell: []string{"/bin/bash", "-c"}}, changes(gid(uid(adds(users.ByLine, "app"), 5), 6), gid(uid(adds(users.ByLine, "b"), 0), 0))},
+		"bash's UID":         {"useradd -o -u $UID app", shell.Place{Shell: []string{"/bin/bash", "-c"}}, changes(shared(uid(adds(users.ByShadow, "app"), 0)))},
+		"an argument UID":    {"useradd -u $UID app", shell.Place{Shell: []string{"/bin/bash", "-c"}, Env: func(string) (string, bool) { return "5", true }}, changes(app)},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, shell.Line(tt.line, tt.at).Users); diff != "" {
+				t.Errorf("Line(%q).Users (-want +got):\n%s", tt.line, diff)
+			}
+		})
 	}
 }

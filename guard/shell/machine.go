@@ -119,6 +119,8 @@ type write struct {
 type machine struct {
 	listener
 	env    func(name string) (string, bool)
+	unset  func(name string) bool // nobody sets it; nil: not known
+	file   func(name string) ([]byte, bool)
 	name   string // $0
 	source string
 	bash   bool // it sets variables of its own

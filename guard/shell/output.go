@@ -116,7 +116,7 @@ func (m *machine) outputOf(argv []string, stdin *string) (string, bool) {
 	args := argv[1:]
 	switch name := path.Base(argv[0]); name {
 	case "echo":
-		return echo(args), true
+		return m.echo(args), true
 	case "printf":
 		return printf(args)
 	case "cat":
@@ -184,16 +184,16 @@ func identity(args []string) (string, bool) {
 	return "0", true
 }
 
-// echo interprets backslashes as the Bourne shells of distributions do, not as bash does without -e: where both
-// are written into etc/passwd, only this one makes lines.
-func echo(args []string) string {
+// echo interprets backslashes as the Bourne shells of distributions do, if it is not bash's: where both are written
+// into etc/passwd, only this one makes lines.
+func (m *machine) echo(args []string) string {
 	end := "\n"
-	raw := false
+	raw := m.bash
 	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' && strings.Trim(args[0][1:], "neE") == "" {
 		if strings.Contains(args[0], "n") {
 			end = ""
 		}
-		raw = strings.Contains(args[0], "E")
+		raw = strings.Contains(args[0], "E") || raw && !strings.Contains(args[0], "e")
 		args = args[1:]
 	}
 	text := strings.Join(args, " ")

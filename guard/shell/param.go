@@ -13,6 +13,7 @@ type value struct {
 	words []string
 	list  bool // $@: as many words as there are
 	unset bool // nobody sets it, as far as can be seen: whoever starts the program may
+	never bool // nobody does
 }
 
 func oneWord(s string) value { return value{words: []string{s}} }
@@ -54,6 +55,8 @@ func (m *machine) expandParam(p *syntax.ParamExp) (value, bool) {
 		return m.replaced(v, p.Repl)
 	case p.Exp != nil:
 		return m.operated(p, v)
+	case v.never:
+		return oneWord(""), true
 	case v.unset:
 		return value{}, false
 	}
@@ -78,7 +81,7 @@ func (m *machine) lookup(name string, index syntax.ArithmExpr) value {
 	case "0", "BASH_SOURCE":
 		return oneWord(m.name)
 	case "EUID", "UID":
-		if m.bash {
+		if v := m.variable(name, index); m.bash && v.unset {
 			return oneWord("0") // it is started as root
 		}
 	case "FUNCNAME":
@@ -102,7 +105,7 @@ func (m *machine) variable(name string, index syntax.ArithmExpr) value {
 			return oneWord(s)
 		}
 	}
-	return value{unset: true}
+	return value{unset: true, never: m.isUnset(name)}
 }
 
 func (m *machine) positional(n int) value {
@@ -254,7 +257,7 @@ func (m *machine) defaulted(p *syntax.ParamExp, v value) (value, bool) {
 		return v, !orNull || known(text) || v.list
 	}
 	word := m.text(p.Exp.Word)
-	if v.unset && word == "" {
+	if v.unset && !v.never && word == "" {
 		return value{}, false
 	}
 	if p.Exp.Op == syntax.AssignUnset || p.Exp.Op == syntax.AssignUnsetOrNull {
@@ -267,6 +270,8 @@ func (m *machine) defaulted(p *syntax.ParamExp, v value) (value, bool) {
 func (m *machine) alternate(p *syntax.ParamExp, v value) (value, bool) {
 	text := v.joined()
 	switch {
+	case v.never:
+		return oneWord(""), true
 	case v.unset || !known(text):
 		return value{}, false
 	case text == "" && p.Exp.Op == syntax.AlternateUnsetOrNull, v.list && len(v.words) == 0:

@@ -426,13 +426,14 @@ func TestScriptDropEnv(t *testing.T) {
 		v, ok := map[string]string{"RUN_AS": "app", "PUID": "0"}[name]
 		return v, ok
 	}
-	if got := shell.ScriptDropEnv([]byte("exec gosu $RUN_AS x"), nil, env); !cmp.Equal(got, certainly("gosu", "app")) {
+	in := shell.Image{Env: env}
+	if got := in.ScriptDrop([]byte("exec gosu $RUN_AS x"), nil); !cmp.Equal(got, certainly("gosu", "app")) {
 		t.Errorf("ScriptDropEnv = %+v", got)
 	}
-	if got := shell.ScriptDropEnv([]byte("exec gosu ${PUID:-1000} x"), nil, env); got != nil {
+	if got := in.ScriptDrop([]byte("exec gosu ${PUID:-1000} x"), nil); got != nil {
 		t.Errorf("ScriptDropEnv = %+v", got)
 	}
-	if got := shell.CommandDropEnv([]string{"sh", "-c", "exec gosu $RUN_AS x"}, env); !cmp.Equal(got, certainly("gosu", "app")) {
+	if got := in.CommandDrop([]string{"sh", "-c", "exec gosu $RUN_AS x"}); !cmp.Equal(got, certainly("gosu", "app")) {
 		t.Errorf("CommandDropEnv = %+v", got)
 	}
 }

@@ -4,6 +4,7 @@
 package shell
 
 import (
+	"path"
 	"strings"
 
 	"github.com/deckhand-engine/deckhand/guard"
@@ -16,21 +17,20 @@ type Effects struct {
 	Users []users.Change
 }
 
-// Line reads a line for /bin/sh, as of RUN's shell form (heredocs of RUN included: a whole script). env gives the
-// values of ENV and ARG; it may be nil.
-func Line(line string, env func(name string) (string, bool)) Effects {
-	if !interesting(line) {
+// Line reads a line for a shell, as of RUN's shell form (heredocs of RUN included: a whole script).
+func Line(line string, at Place) Effects {
+	if at.Dir != "/etc" && !interesting(line) {
 		return Effects{}
 	}
 	e := &effects{}
-	m := newMachine(e, env)
+	m := at.machine(e)
 	e.machine, m.aside = m, true
 	first, _, _ := strings.Cut(line, "\n")
 	if !plain([]string{line}) || interpreter(first) != "sh" {
 		e.stranger("a script")
 		return e.out
 	}
-	m.name = "/bin/sh"
+	m.bash = m.bash || isBash(path.Base(strings.TrimSpace(first)))
 	m.follow(line)
 	if m.lost {
 		e.stranger("a line that cannot be followed")
@@ -38,13 +38,13 @@ func Line(line string, env func(name string) (string, bool)) Effects {
 	return e.out
 }
 
-// Argv reads an exec form; env is as of [Line].
-func Argv(argv []string, env func(name string) (string, bool)) Effects {
+// Argv reads an exec form.
+func Argv(argv []string, at Place) Effects {
 	if len(argv) == 0 || !plain(argv) {
 		return Effects{}
 	}
 	e := &effects{}
-	m := newMachine(e, env)
+	m := at.machine(e)
 	e.machine, m.aside = m, true
 	m.program(call{argv: argv})
 	if m.lost {

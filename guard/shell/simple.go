@@ -2,6 +2,7 @@ package shell
 
 import (
 	"maps"
+	"slices"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -26,9 +27,14 @@ func (m *machine) simpleReading(c *syntax.CallExpr, s *syntax.Stmt, stdin *strin
 		return next, v
 	}
 	argv := m.fields(c.Args)
-	if anyOut(s.Redirs) {
+	if slices.ContainsFunc(s.Redirs, isOut) {
 		text, ok := m.outputOf(argv, stdin)
+		maybe := m.maybe
+		if m.differs(argv) {
+			m.maybe++
+		}
 		m.redirect(s, text, ok)
+		m.maybe = maybe
 	}
 	if len(argv) == 0 {
 		return next, yes
@@ -54,23 +60,33 @@ func (m *machine) simpleReading(c *syntax.CallExpr, s *syntax.Stmt, stdin *strin
 	return f, v
 }
 
+// differs reports whether a command is an echo that shells disagree about: which backslashes mean something, and
+// whether there is a -e.
+func (m *machine) differs(argv []string) bool {
+	if len(argv) < 2 || argv[0] != "echo" || m.bash {
+		return false
+	}
+	return strings.HasPrefix(argv[1], "-e") || slices.ContainsFunc(argv[1:], func(a string) bool { return strings.Contains(a, `\\`) })
+}
+
 // redirect tells of the files that a statement's output goes to.
 func (m *machine) redirect(s *syntax.Stmt, text string, ok bool) {
 	for _, r := range s.Redirs {
-		if !isOut(r) || r.N != nil && r.N.Value != "1" {
+		if !isOut(r) {
 			continue
 		}
-		if !ok {
-			text = open("…", true)
+		content := text
+		if !ok || r.N != nil && r.N.Value != "1" {
+			content = open("…", true)
 		}
 		appends := r.Op == syntax.AppOut || r.Op == syntax.AppAll
-		m.writes(m, write{path: m.resolve(m.text(r.Word)), content: text, appends: appends})
+		m.writes(m, write{path: m.resolve(m.text(r.Word)), content: content, appends: appends})
 	}
 }
 
 // redirectCompound is redirect for blocks, loops and the like.
 func (m *machine) redirectCompound(s *syntax.Stmt) {
-	if !anyOut(s.Redirs) {
+	if !slices.ContainsFunc(s.Redirs, isOut) {
 		return
 	}
 	text, ok := m.output(&syntax.Stmt{Cmd: s.Cmd})
@@ -170,9 +186,12 @@ func (m *machine) assignArray(a *syntax.Assign) {
 // declare is export, local, readonly and declare.
 func (m *machine) declare(c *syntax.DeclClause) {
 	for _, a := range c.Args {
-		if a.Name == nil || a.Naked {
+		if a.Name == nil {
+			m.assignWords([]string{m.text(a.Value)})
 			continue
 		}
-		m.assign(a)
+		if !a.Naked {
+			m.assign(a)
+		}
 	}
 }

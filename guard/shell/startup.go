@@ -19,6 +19,7 @@ const (
 // startup finds out as whom a start-up ends: by the program that takes the script's place, or else by the last
 // that it waits for.
 type startup struct {
+	image  Image
 	found  *guard.Drop
 	asRoot bool // a way leads to a program that is run as root
 }
@@ -36,6 +37,15 @@ func (s *startup) runs(m *machine, c call) verdict {
 }
 
 func (s *startup) drops(m *machine, d guard.Drop, c call) {
+	if s.image.User != nil && d.To == notRoot() {
+		switch u := s.image.User(userPart(d.Spec)); {
+		case u.Root(): // by another name
+			s.runs(m, call{argv: []string{d.By}, exec: c.exec})
+			return
+		case u.Missing == "" && u.UID != guard.AnyID(): // otherwise it fails, or nothing is known
+			d.To, d.Certain = u.UID, d.Certain && u.NotRoot()
+		}
+	}
 	if c.exec {
 		s.take(&d)
 		return
@@ -98,28 +108,36 @@ func succeeds(argv []string) verdict {
 	return yes
 }
 
+// Image is what is known of the image that a command starts in. The zero value knows nothing.
+type Image struct {
+	Env  func(name string) (value string, set bool)  // its variables
+	User func(name string) guard.User                // resolves a name; nil: all that are not root's are somebody else's
+	File func(name string) (content []byte, ok bool) // the content of a script; nil: of none
+}
+
+// CommandDrop is [Image.CommandDrop] in an image of which nothing is known.
+func CommandDrop(argv []string) *guard.Drop { return Image{}.CommandDrop(argv) }
+
+// ScriptDrop is [Image.ScriptDrop] in an image of which nothing is known.
+func ScriptDrop(script []byte, args []string) *guard.Drop { return Image{}.ScriptDrop(script, args) }
+
 // CommandDrop says whether a command that is started as root gives it up by what stands in the command itself:
 // "gosu redis redis-server", "/bin/sh -c 'exec su-exec app …'", "setpriv --reuid=1000 …", "chroot --userspec=…",
 // "s6-setuidgid", "su -c", "runuser", "sudo -u", "chpst -u", "start-stop-daemon --chuid". Where is left to the caller.
-func CommandDrop(argv []string) *guard.Drop { return CommandDropEnv(argv, nil) }
-
-// CommandDropEnv is [CommandDrop] of a command whose environment is known, as far as env tells; it may be nil.
-func CommandDropEnv(argv []string, env func(name string) (string, bool)) *guard.Drop {
+func (i Image) CommandDrop(argv []string) *guard.Drop {
 	if len(argv) == 0 || !plain(argv) || !mentionsDrop(strings.Join(argv, " ")) {
 		return nil
 	}
-	s := &startup{}
-	m := newMachine(s, env)
+	s := &startup{image: i}
+	m := newMachine(s, i.Env)
+	m.file = i.File
 	m.program(call{argv: argv, exec: true})
 	return s.result(m.lost)
 }
 
 // ScriptDrop says whether a start-up script that is started as root with these arguments gives it up; nil: no, or
 // it cannot be seen.
-func ScriptDrop(script []byte, args []string) *guard.Drop { return ScriptDropEnv(script, args, nil) }
-
-// ScriptDropEnv is [ScriptDrop] of a script whose environment is known, as far as env tells; it may be nil.
-func ScriptDropEnv(script []byte, args []string, env func(name string) (string, bool)) *guard.Drop {
+func (i Image) ScriptDrop(script []byte, args []string) *guard.Drop {
 	if !plain(args) || bytes.ContainsAny(script, marks) || len(script) > maxSource {
 		return nil
 	}
@@ -127,8 +145,9 @@ func ScriptDropEnv(script []byte, args []string, env func(name string) (string, 
 	if !mentionsDrop(text) && !mentionsDrop(strings.Join(args, " ")) {
 		return nil
 	}
-	s := &startup{}
-	m := newMachine(s, env)
+	s := &startup{image: i}
+	m := newMachine(s, i.Env)
+	m.file = i.File
 	m.name = "/entrypoint"
 	m.now.params = args
 	line, _, _ := strings.Cut(text, "\n")

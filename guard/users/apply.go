@@ -23,6 +23,8 @@ func (t *tables) apply(c Change) {
 		t.setGroup(c)
 	case Replaced:
 		t.replace(c)
+	case Emptied:
+		t.empty(c)
 	case Defaults:
 		t.custom = true
 	case AddMember: // supplementary groups decide nothing here
@@ -35,7 +37,7 @@ func (t *tables) addUser(c Change) {
 		return
 	}
 	refused := t.refusesUser(c)
-	if refused == surely {
+	if refused == surely || continues(&t.passwdOpen, c) {
 		return
 	}
 	c.Maybe = c.Maybe || refused == perhaps
@@ -45,6 +47,14 @@ func (t *tables) addUser(c Change) {
 	}
 	e.gid = t.primaryGroup(c, e.id)
 	t.users = append(t.users, e)
+}
+
+// continues reports whether what is appended to a file stands behind its last line and makes no entry. Programs
+// write whole lines.
+func continues(unended *bool, c Change) bool {
+	before := *unended
+	*unended = c.By == ByLine && c.Unended
+	return before && c.By == ByLine && !c.Maybe
 }
 
 // addAnybody adds entries that cannot be named.
@@ -62,7 +72,7 @@ func (t *tables) addAnybody(c Change) {
 
 func (t *tables) addGroup(c Change) {
 	refused := t.refusesGroup(c)
-	if refused == surely {
+	if refused == surely || continues(&t.groupOpen, c) {
 		return
 	}
 	t.groups = append(t.groups, entry{
@@ -191,6 +201,22 @@ func (t *tables) move(group *entry, gid span, maybe bool) {
 		default:
 			e.gid = gid
 		}
+	}
+}
+
+// empty takes everything out of a file.
+func (t *tables) empty(c Change) {
+	all := func(entry) bool { return true }
+	if c.Name == "passwd" {
+		t.users, t.passwdOpen = without(t.users, c.Maybe, all), false
+		if !c.Maybe {
+			t.users, t.passwdErr = nil, nil
+		}
+		return
+	}
+	t.groups, t.groupOpen = without(t.groups, c.Maybe, all), false
+	if !c.Maybe {
+		t.groups, t.groupErr = nil, nil
 	}
 }
 

@@ -15,6 +15,7 @@ const (
 	SetUser                       // usermod: those of UID, GID, Group and NewName that are set
 	Replaced                      // etc/passwd or etc/group was written by something that cannot be followed; Why says by what
 	SetGroup                      // groupmod: those of GID and NewName that are set
+	Emptied                       // the file Name, "passwd" or "group", is removed, or all it holds
 	Defaults                      // etc/login.defs or the like is changed: ids are chosen from other ranges
 )
 

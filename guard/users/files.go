@@ -63,9 +63,9 @@ func (t *tables) do(s step, reading bool) {
 	}
 	from := s.put(reading).clone()
 	if s.file == Passwd {
-		t.users, t.passwdErr, t.family = from.users, from.passwdErr, from.family
+		t.users, t.passwdErr, t.family, t.passwdOpen = from.users, from.passwdErr, from.family, from.passwdOpen
 	} else {
-		t.groups, t.groupErr = from.groups, from.groupErr
+		t.groups, t.groupErr, t.groupOpen = from.groups, from.groupErr, from.groupOpen
 	}
 }
 

@@ -115,6 +115,8 @@ func (b *base) load() *tables {
 // tables are the two files.
 type tables struct {
 	users, groups       []entry
+	passwdOpen          bool // the file's last line has no end: what is appended continues it
+	groupOpen           bool
 	passwdErr, groupErr error  // the file cannot be read to its end; docker then resolves nothing by it
 	family              family // of distributions, which decides what ids useradd and its like choose
 	custom              bool   // they choose others, and nobody knows which
@@ -168,7 +170,7 @@ func unknown(why string) *tables {
 
 // parse reads the two files as moby/sys/user does.
 func parse(passwd, group []byte) *tables {
-	t := &tables{}
+	t := &tables{passwdOpen: isUnended(passwd), groupOpen: isUnended(group)}
 	if passwd != nil {
 		lines, err := user.ParsePasswd(bytes.NewReader(passwd))
 		t.passwdErr = err
@@ -186,6 +188,8 @@ func parse(passwd, group []byte) *tables {
 	t.family = familyOf(t.users)
 	return t
 }
+
+func isUnended(file []byte) bool { return len(file) > 0 && file[len(file)-1] != '\n' }
 
 // missing is docker's sentence for a user or group that is not there.
 func missing(what, name string, err error) string {

@@ -1,12 +1,16 @@
 package dockerfiles
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/moby/patternmatcher"
+	"github.com/moby/patternmatcher/ignorefile"
 
 	"github.com/deckhand-engine/deckhand/guard"
 )
@@ -18,16 +22,19 @@ const maxFile = 1 << 20
 // lead there, and nothing is opened before it is asked for.
 type buildContext struct {
 	dir  string // empty: there is none
+	file string // the Dockerfile's name in it
 	root *os.Root
 	err  error
+
+	ignore *patternmatcher.PatternMatcher // nil: nothing is ignored
 }
 
-// contextDir is the directory of the Dockerfile.
-func contextDir(src guard.Source) string {
+// newContext is the build context of a Dockerfile: its directory.
+func newContext(src guard.Source) buildContext {
 	if src.File == "" {
-		return ""
+		return buildContext{}
 	}
-	return filepath.Dir(src.File)
+	return buildContext{dir: filepath.Dir(src.File), file: filepath.Base(src.File)}
 }
 
 // fileKind is what a name of the build context is.
@@ -45,9 +52,43 @@ func (c *buildContext) open() *os.Root {
 		return nil
 	}
 	if c.root == nil {
-		c.root, c.err = os.OpenRoot(c.dir)
+		if c.root, c.err = os.OpenRoot(c.dir); c.err == nil {
+			c.ignore = c.ignored()
+		}
 	}
 	return c.root
+}
+
+// maxIgnore is how large a .dockerignore may be to be followed, in bytes.
+const maxIgnore = 16 << 10
+
+// ignored are the patterns of the Dockerfile's own .dockerignore, or the context's; nil: there is none.
+func (c *buildContext) ignored() *patternmatcher.PatternMatcher {
+	for _, name := range []string{c.file + ".dockerignore", ".dockerignore"} {
+		content, ok := c.readFile(name)
+		if !ok {
+			continue
+		}
+		patterns, err := ignorefile.ReadAll(bytes.NewReader(content))
+		if err != nil || len(content) > maxIgnore || len(patterns) == 0 {
+			return nil
+		}
+		m, err := patternmatcher.New(patterns)
+		if err != nil {
+			return nil // nothing is built with it
+		}
+		return m
+	}
+	return nil
+}
+
+// hidden reports whether .dockerignore leaves a file out.
+func (c *buildContext) hidden(name string) bool {
+	if c.ignore == nil {
+		return false
+	}
+	hidden, err := c.ignore.MatchesOrParentMatches(filepath.FromSlash(name))
+	return err == nil && hidden
 }
 
 func (c *buildContext) close() {
@@ -70,6 +111,8 @@ func (c *buildContext) kindOf(name string) fileKind {
 		return otherFile
 	case info.IsDir():
 		return directory
+	case c.hidden(name):
+		return nothing
 	case info.Mode().IsRegular():
 		return regularFile
 	}
@@ -81,6 +124,11 @@ func (c *buildContext) read(name string) ([]byte, bool) {
 	if c.kindOf(name) != regularFile {
 		return nil, false
 	}
+	return c.readFile(name)
+}
+
+// readFile is read, whether it is ignored or not.
+func (c *buildContext) readFile(name string) ([]byte, bool) {
 	f, err := c.root.OpenFile(filepath.FromSlash(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, false

@@ -53,7 +53,7 @@ func load(ctx context.Context, src guard.Source, env guard.Env) (*guard.Subject,
 	}
 	b := &build{
 		src: src, env: env, file: file, global: global, stages: make([]*stage, len(file.Stages)),
-		images: map[string]*users.DB{}, lookups: map[fileOf]lookedUp{}, files: buildContext{dir: contextDir(src)},
+		images: map[string]*users.DB{}, lookups: map[fileOf]lookedUp{}, files: newContext(src),
 	}
 	defer b.files.close()
 	s, err := b.follow(ctx, target)

@@ -77,6 +77,9 @@ func fileCases() map[string]userCase {
 		"an archive and root":  {source: "FROM scratch\nADD rootfs.tar.xz /\nCMD bash", at: "FROM scratch", line: 1, want: guard.User{}},
 		"all without context":  {source: "FROM debian\nCOPY . /\nUSER app", at: "app", line: 3, want: open("COPY . may replace /etc/passwd")},
 		"out of the context":   {source: "FROM debian\nCOPY ../../../../../../etc/passwd /etc/passwd\nUSER app", files: map[string]string{"x": ""}, at: "app", line: 3, want: open("COPY ../../../../../../etc/passwd replaces /etc/passwd by what cannot be seen")},
+		"ignored":              {source: "FROM debian\nCOPY . /etc/\nUSER app", files: map[string]string{"passwd": appLine, ".dockerignore": "pass*\n"}, at: "app", line: 3, want: missing},
+		"ignored by its own":   {source: "FROM debian\nCOPY . /etc/\nUSER app", files: map[string]string{"passwd": appLine, "Dockerfile.dockerignore": "passwd\n", ".dockerignore": "x\n"}, at: "app", line: 3, want: missing},
+		"not ignored":          {source: "FROM scratch\nCOPY . /etc/\nUSER 1234", files: map[string]string{"passwd": appLine, ".dockerignore": "*\n!passwd\n"}, at: "1234", line: 3, want: guard.User{Spec: "1234", UID: id(1234), GID: id(29), Name: "app"}},
 		"elsewhere":            {source: "FROM debian\nCOPY passwd /opt/etc/passwd\nUSER app", files: passwd, at: "app", line: 3, want: missing},
 	}
 }

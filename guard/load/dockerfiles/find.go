@@ -89,7 +89,8 @@ type lookedUp struct {
 	found   presence
 }
 
-// lookup finds a file of a stage as it is at the stage's end, if COPY or ADD put it there.
+// lookup finds a file of a stage as it is at the stage's end, if COPY or ADD put it there. It is opaque where RUN
+// changed it since.
 func (b *build) lookup(ctx context.Context, s *stage, target string) ([]byte, presence) {
 	key := fileOf{s, target}
 	if before, ok := b.lookups[key]; ok {
@@ -107,6 +108,9 @@ func (b *build) lookupInChain(ctx context.Context, s *stage, target string) ([]b
 	for at := s; at != nil; at = at.parent {
 		for _, e := range slices.Backward(at.events) {
 			if e.put == nil {
+				if b.changes(&e, target) {
+					return nil, opaque
+				}
 				continue
 			}
 			if content, found := b.look(ctx, e.put, target); found != absent {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/deckhand-engine/deckhand/dockerfile"
 	"github.com/deckhand-engine/deckhand/guard"
+	"github.com/deckhand-engine/deckhand/guard/shell"
 	"github.com/deckhand-engine/deckhand/guard/users"
 )
 
@@ -22,6 +23,7 @@ type build struct {
 	images map[string]*users.DB // of the images that files are copied from; nil: not known
 	files  buildContext
 	looks  int // for files, so far
+	read   int // steps, for what they write
 
 	lookups map[fileOf]lookedUp
 }
@@ -62,7 +64,9 @@ type setting struct {
 // event is what happens to the users and files of an image: a RUN step's changes, or a file that is put there.
 type event struct {
 	changes []users.Change
-	as      setting // who makes the changes
+	as      setting                 // who makes the changes
+	run     *dockerfile.Instruction // RUN
+	at      shell.Place             // where it is run
 	put     *placement
 }
 

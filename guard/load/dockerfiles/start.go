@@ -19,9 +19,10 @@ func (b *build) drop(ctx context.Context, s *stage) *guard.Drop {
 	if len(start.Args) == 0 {
 		return nil
 	}
-	found := shell.CommandDrop(start.Args)
+	in := b.inside(ctx, s)
+	found := in.CommandDrop(start.Args)
 	if found == nil {
-		found = b.scriptDrop(ctx, s, start.Args)
+		found = b.scriptDrop(ctx, s, start.Args, in)
 	}
 	if found == nil {
 		return nil
@@ -31,35 +32,67 @@ func (b *build) drop(ctx context.Context, s *stage) *guard.Drop {
 	return &d
 }
 
-func (b *build) scriptDrop(ctx context.Context, s *stage, argv []string) *guard.Drop {
-	for _, script := range shell.Scripts(argv) {
-		content, name, found := b.script(ctx, s, script)
-		if found == absent {
-			continue
-		}
-		if found == opaque {
-			return nil
-		}
-		d := shell.ScriptDrop(content, behind(argv, script))
-		if d == nil {
-			return nil // it is this script that runs, whatever the base image has by its name
-		}
-		named := *d
-		named.Script = cmp.Or(named.Script, name)
-		return &named
+// inside is what is known of the image for what starts in it. Names are only resolved where that costs no transfer.
+func (b *build) inside(ctx context.Context, s *stage) shell.Image {
+	in := shell.Image{Env: s.env}
+	image := s.base.image
+	if image == nil || image.Local {
+		in.User = b.users(ctx, s).Resolve
 	}
-	if s.base.image == nil {
-		return nil
+	in.File = func(name string) ([]byte, bool) {
+		content, target, found := b.script(ctx, s, name)
+		if found == absent && target != "" && image != nil {
+			return images.File(ctx, image, target)
+		}
+		return content, found == present
 	}
-	return images.Drop(ctx, s.base.image, argv)
+	return in
 }
 
-// behind are the arguments that a script of a command is given.
-func behind(argv []string, script string) []string {
-	if i := slices.Index(argv, script); i >= 0 {
-		return argv[i+1:]
+// env is a variable of the image that results.
+func (s *stage) env(name string) (string, bool) {
+	for at := s; at != nil; at = at.parent {
+		for _, v := range slices.Backward(at.variables) {
+			if v.Name == name && !v.Arg {
+				return v.Value, true
+			}
+		}
 	}
-	return nil
+	if s.base.image == nil {
+		return "", false
+	}
+	for _, v := range slices.Backward(s.base.image.Config.Config.Env) {
+		if value, ok := strings.CutPrefix(v, name+"="); ok {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+// scriptDrop looks at the last script that is started: what those before it start has ended.
+func (b *build) scriptDrop(ctx context.Context, s *stage, argv []string, in shell.Image) *guard.Drop {
+	scripts := shell.Started(argv)
+	if len(scripts) == 0 {
+		return nil
+	}
+	last := scripts[len(scripts)-1]
+	content, name, found := b.script(ctx, s, last.Path)
+	switch {
+	case found == opaque:
+		return nil
+	case found == absent && s.base.image == nil:
+		return nil
+	case found == absent:
+		return images.ScriptDrop(ctx, s.base.image, argv, in)
+	}
+	d := in.ScriptDrop(content, last.Args)
+	if d == nil {
+		return nil // it is this script that runs, whatever the base image has by its name
+	}
+	named := *d
+	named.Script = cmp.Or(named.Script, name)
+	named.Certain = named.Certain && len(scripts) == 1
+	return &named
 }
 
 // script finds a program by its name, in the working directory or along PATH.

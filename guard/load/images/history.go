@@ -117,7 +117,7 @@ func runStep(img *guard.Image, args []string, line string) guard.Step {
 		}
 		return "", false
 	}
-	return shell.Line(withoutShell(line), env).Step
+	return shell.Line(withoutShell(line), shell.Place{Env: env}).Step
 }
 
 // withoutShell is the line that a shell was given: of "/bin/bash -o pipefail -c make install", "make install".

@@ -33,7 +33,7 @@ func Subject(ctx context.Context, name string, img *guard.Image) (*guard.Subject
 	look, err := newLook(ctx, img, s.Command.Args)
 	s.User = look.db.Resolve(img.Config.Config.User)
 	s.User.Where = at
-	if s.Drop = look.drop(s.Command.Args); s.Drop != nil {
+	if s.Drop = look.drop(ctx, img, s.Command.Args); s.Drop != nil {
 		s.Drop.Where = at
 	}
 	if err != nil || !img.Local || img.Files == nil {
