@@ -22,6 +22,7 @@ var (
 	ErrNotFound    = errors.New("not found")
 	ErrDenied      = errors.New("access denied")
 	ErrUnreachable = errors.New("registry unreachable")
+	ErrBusy        = errors.New("registry cannot answer now")
 	ErrNoPlatform  = errors.New("no image for the platform")
 	ErrUnsupported = errors.New("unsupported image")
 )
@@ -37,6 +38,9 @@ type Error struct {
 
 // Error is the text.
 func (e *Error) Error() string { return e.Text }
+
+// Advice is the hint.
+func (e *Error) Advice() string { return e.Hint }
 
 // Unwrap returns the kind and the cause.
 func (e *Error) Unwrap() []error {
@@ -111,12 +115,12 @@ func explainStatus(te *transport.Error, verb string, r ref.Reference) error {
 		return &Error{Ref: r, Kind: ErrNotFound, Err: te, Text: "manifest for " + r.Familiar() + " not found: " + why, Hint: spelling(r)}
 	case te.StatusCode == http.StatusTooManyRequests:
 		return &Error{
-			Ref: r, Err: te, Text: verb + " " + r.Familiar() + ": the registry refuses more requests for now: " + why,
+			Ref: r, Kind: ErrBusy, Err: te, Text: verb + " " + r.Familiar() + ": the registry refuses more requests for now: " + why,
 			Hint: "wait, or log in for a higher limit:  docker login " + r.Registry,
 		}
 	}
 	return &Error{
-		Ref: r, Err: te,
+		Ref: r, Kind: kindOf(te), Err: te,
 		Text: fmt.Sprintf("%s %s: registry %s answered %d %s: %s", verb, r.Familiar(), r.Registry, te.StatusCode, http.StatusText(te.StatusCode), why),
 	}
 }
@@ -185,6 +189,8 @@ func explainNetwork(err error, r ref.Reference) error {
 	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"), errors.Is(err, errPlainHTTP):
 		out.Text = fmt.Sprintf("registry %s speaks plain http, which deckhand accepts on loopback only", r.Registry)
 		out.Hint = "if nobody can listen in on the way to it:  --tls-verify=false"
+	case errors.Is(err, errStalled):
+		out.Text = fmt.Sprintf("registry %s does not answer: %v", r.Registry, errStalled)
 	case errors.As(err, &op), errors.As(err, &ue) && ue.Timeout():
 		out.Text = fmt.Sprintf("cannot reach registry %s: %v", r.Registry, innermost(err))
 	default:

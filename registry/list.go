@@ -37,21 +37,26 @@ func (c *Client) Repositories(ctx context.Context, registry string) ([]string, e
 	r := ref.Reference{Registry: registry}
 	names, err := c.list(ctx, r, "_catalog")
 	if te, ok := errors.AsType[*transport.Error](err); ok {
-		err = &Error{
+		listed := &Error{
 			Ref: r, Kind: kindOf(te), Err: te,
 			Text: "registry " + registry + " does not list its repositories: " + diagnosis(te),
-			Hint: "name a repository:  docker://" + registry + "/REPOSITORY:*",
 		}
+		if !errors.Is(listed, ErrBusy) {
+			listed.Hint = "name a repository:  docker://" + registry + "/REPOSITORY:*"
+		}
+		err = listed
 	}
 	return names, explain(err, "list", r)
 }
 
 func kindOf(te *transport.Error) error {
-	switch te.StatusCode {
-	case http.StatusUnauthorized, http.StatusForbidden:
+	switch {
+	case te.StatusCode == http.StatusUnauthorized, te.StatusCode == http.StatusForbidden:
 		return ErrDenied
-	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented:
+	case te.StatusCode == http.StatusNotFound, te.StatusCode == http.StatusMethodNotAllowed, te.StatusCode == http.StatusNotImplemented:
 		return ErrUnsupported
+	case transientStatus(te.StatusCode):
+		return ErrBusy
 	}
 	return nil
 }

@@ -45,16 +45,23 @@ func (t *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 		if try >= most || !worthAnother(resp, err) || req.Body != nil && req.GetBody == nil {
 			return resp, err
 		}
-		wait := pause
-		if resp != nil {
-			wait = max(wait, retryAfter(resp))
-			_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // so that the connection can be used again
-			_ = resp.Body.Close()                                         // the answer is dropped
+		wait := max(pause, retryAfter(resp))
+		if end, ok := req.Context().Deadline(); ok && time.Until(end) < wait {
+			return resp, err // what is known says more than that time is up
 		}
+		drop(resp)
 		if sleep(req.Context(), wait) != nil {
 			return nil, req.Context().Err()
 		}
 		pause *= 3
+	}
+}
+
+// drop takes leave of an answer in a way that lets its connection be used again; nil: there is none.
+func drop(resp *http.Response) {
+	if resp != nil {
+		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10))
+		_ = resp.Body.Close()
 	}
 }
 
@@ -108,7 +115,11 @@ func transientStatus(code int) bool {
 	return false
 }
 
+// retryAfter is how long the answer, if there is one, asks to wait.
 func retryAfter(resp *http.Response) time.Duration {
+	if resp == nil {
+		return 0
+	}
 	n, err := strconv.Atoi(resp.Header.Get("Retry-After"))
 	if err != nil || n < 0 {
 		return 0

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -275,5 +276,25 @@ func TestLongFixIsCutWhereItChanges(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in\n%s", want, out)
 		}
+	}
+}
+
+type advised struct{ error }
+
+func (advised) Advice() string { return "log in:  docker login HOST\x1b[2J" }
+
+// TestRemedy: an error that knows what to do says so.
+func TestRemedy(t *testing.T) {
+	var b strings.Builder
+	w, err := report.New(report.FormatText, &b, report.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := &guard.Document{Path: "docker://HOST/app", Err: fmt.Errorf("find it: %w", advised{errors.New("access denied")})}
+	if err := w.Document(doc); err != nil {
+		t.Fatal(err)
+	}
+	if want := "docker://HOST/app not checked: find it: access denied\n  fix: log in:  docker login HOST[2J\n\n"; b.String() != want {
+		t.Errorf("got %q", b.String())
 	}
 }

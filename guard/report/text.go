@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -30,12 +31,25 @@ func (t *text) Document(doc *guard.Document) error {
 	}
 	if why := failure(doc); why != "" {
 		place := guard.Location{Path: doc.Path}
-		_, _ = fmt.Fprintf(&b, "%s %s: %s\n\n", t.place(place), t.paint(ui.Red, "not checked"), ui.Clean(why)) // a Buffer takes all
+		_, _ = fmt.Fprintf(&b, "%s %s: %s\n", t.place(place), t.paint(ui.Red, "not checked"), ui.Clean(why)) // a Buffer takes all
+		if what := remedy(doc.Err); what != "" {
+			b.WriteString("  fix: " + ui.Clean(what) + "\n")
+		}
+		b.WriteByte('\n')
 	}
 	if b.Len() == 0 {
 		return t.out.err
 	}
 	return t.out.write(b.Bytes())
+}
+
+// remedy is what an error says can be done about it.
+func remedy(err error) string {
+	var advised interface{ Advice() string }
+	if errors.As(err, &advised) {
+		return advised.Advice()
+	}
+	return ""
 }
 
 // finding writes one finding and an empty line.

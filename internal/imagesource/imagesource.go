@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -41,7 +42,12 @@ type Source struct {
 	// Podman are the directories that podman keeps images in; nil: those of the system and of the user.
 	Podman []string
 
-	images flight.Group[*guard.Image]
+	// AnswerTime is how long a registry may take to say what an image is; 0: half a minute. One that has not answered
+	// a few times is asked no more.
+	AnswerTime time.Duration
+
+	images   flight.Group[*guard.Image]
+	patience patience
 }
 
 var _ guard.Images = (*Source)(nil)

@@ -130,7 +130,11 @@ func (s *Source) allTags(ctx context.Context, repos []ref.Reference) ([]string, 
 }
 
 func (s *Source) tags(ctx context.Context, r ref.Reference) ([]string, error) {
-	tags, err := s.Client.Tags(ctx, r)
+	var tags []string
+	err := s.ask(ctx, r.Registry, func(ctx context.Context) (err error) {
+		tags, err = s.Client.Tags(ctx, r)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/deckhand-engine/deckhand/guard"
 	"github.com/deckhand-engine/deckhand/ref"
+	"github.com/deckhand-engine/deckhand/registry"
 )
 
 var errOffline = errors.New("no registry was asked")
@@ -26,7 +27,11 @@ func (s *Source) remote(ctx context.Context, name string) (*guard.Image, error) 
 	if err != nil {
 		return nil, err
 	}
-	found, err := s.Client.Image(ctx, r)
+	var found *registry.Image
+	err = s.ask(ctx, r.Registry, func(ctx context.Context) (err error) {
+		found, err = s.Client.Image(ctx, r)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
