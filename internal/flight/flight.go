@@ -65,7 +65,7 @@ func (g *Group[V]) take(key string) (f *flight[V], mine bool) {
 	defer g.mu.Unlock()
 	if e := g.byKey[key]; e != nil {
 		g.recent.MoveToFront(e)
-		return e.Value.(*flight[V]), false //nolint:forcetypeassert // the list holds nothing else
+		return held[V](e), false
 	}
 	if g.byKey == nil {
 		g.byKey = make(map[string]*list.Element)
@@ -73,11 +73,17 @@ func (g *Group[V]) take(key string) (f *flight[V], mine bool) {
 	if g.Most > 0 && len(g.byKey) >= g.Most {
 		oldest := g.recent.Back()
 		g.recent.Remove(oldest)
-		delete(g.byKey, oldest.Value.(*flight[V]).key) //nolint:forcetypeassert // likewise
+		delete(g.byKey, held[V](oldest).key)
 	}
 	f = &flight[V]{key: key, done: make(chan struct{})}
 	g.byKey[key] = g.recent.PushFront(f)
 	return f, true
+}
+
+// held is the flight of a list's element; the list holds nothing else.
+func held[V any](e *list.Element) *flight[V] {
+	f, _ := e.Value.(*flight[V])
+	return f
 }
 
 // forget has the next who asks do it again.
