@@ -283,8 +283,8 @@ func TestFiles(t *testing.T) {
 				"  variable SECRET=xy arg=false (6:27 \"x${TOKEN}y\")\n  capability NET_RAW (5:15 \"${CAP}\")\n",
 		},
 		"relative paths": {
-			map[string]string{"compose.yaml": service("    volumes: [\"./d:/d\", \"../e:/e\", \"~/f:/f\"]\n")},
-			"service web (2:3 web)\n  mount DIR/d (4:15 \"./d:/d\")\n  mount " + "DIR/../e" + " (4:25 \"../e:/e\")\n  mount ~/f (4:36 \"~/f:/f\")\n",
+			map[string]string{"compose.yaml": service("    volumes: [\"./d:/d\", \"../e:/e\", \"~/f:/f\", \".:/g\"]\n")},
+			"service web (2:3 web)\n  mount ./d (4:15 \"./d:/d\")\n  mount " + "DIR/../e" + " (4:25 \"../e:/e\")\n  mount ~/f (4:36 \"~/f:/f\")\n  mount . (4:46 \".:/g\")\n",
 		},
 		"extends another file": {
 			map[string]string{
@@ -292,7 +292,7 @@ func TestFiles(t *testing.T) {
 				"sub/base.yaml":    "services:\n  b:\n    image: a\n    privileged: true\n    volumes: [\"./x:/x\"]\n    environment: {A: b}\n",
 				"sub/unrelated.md": "x",
 			},
-			"service web (2:3 web)\n  privileged true (line 2)\n  namespace pid (4:10 host)\n  mount DIR/sub/x (line 2)\n",
+			"service web (2:3 web)\n  privileged true (line 2)\n  namespace pid (4:10 host)\n  mount ./sub/x (line 2)\n",
 		},
 		"include": {
 			map[string]string{

@@ -186,13 +186,35 @@ func (c *container) volumePlace(v types.ServiceVolumeConfig) guard.Location {
 
 func sameTarget(a, b string) bool { return filepath.Clean(a) == filepath.Clean(b) }
 
-// hostPath makes a path absolute where it is known what it is relative to. Home directories stay as they are written.
+// hostPath makes a path absolute where it is known what it is relative to. The project's own files are relative to it,
+// as ./data: what they are does not depend on where the project lies. Home directories stay as they are written.
 func (f *file) hostPath(path string) string {
 	switch {
 	case filepath.IsAbs(path):
-		return filepath.Clean(path)
 	case f.dir == "" || strings.HasPrefix(path, "~") || strings.ContainsAny(path, `\:`):
 		return path
+	default:
+		path = filepath.Join(f.dir, path)
 	}
-	return filepath.Join(f.dir, path)
+	path = filepath.Clean(path)
+	if f.dir == "" || systemDirectory(f.dir) {
+		return path
+	}
+	rest, below := strings.CutPrefix(path, f.dir)
+	switch {
+	case below && rest == "":
+		return "."
+	case below && rest[0] == '/':
+		return "." + rest
+	}
+	return path
+}
+
+// systemDirectory reports whether a directory is more than that of a project, though it may hold a compose file.
+func systemDirectory(dir string) bool {
+	switch dir {
+	case "/", "/boot", "/dev", "/etc", "/home", "/opt", "/proc", "/root", "/run", "/srv", "/sys", "/tmp", "/usr", "/usr/local", "/var", "/var/lib":
+		return true
+	}
+	return filepath.Dir(dir) == "/home"
 }
