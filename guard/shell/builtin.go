@@ -13,6 +13,12 @@ func (m *machine) run(c call) (flow, verdict) {
 	if m.funcs[name] != nil && known(name) {
 		return m.callFunction(name, c.argv[1:])
 	}
+	return m.runPlain(c)
+}
+
+// runPlain runs a builtin or a program, whatever functions there are.
+func (m *machine) runPlain(c call) (flow, verdict) {
+	name := c.argv[0]
 	if name == "." || name == "source" {
 		if f, v, ok := m.sourced(c.argv[1:]); ok {
 			return f, v
@@ -135,7 +141,17 @@ func (m *machine) commandBuiltin(c call, args []string) (flow, verdict) {
 		return next, perhaps
 	}
 	c.argv = args
-	return m.run(c)
+	return m.runPlain(c)
+}
+
+// trap runs the line of a trap for what it does in the end, if it does.
+func (m *machine) trap(args []string) {
+	if !m.aside || len(args) < 2 || !known(args[0]) || strings.HasPrefix(args[0], "-") {
+		return
+	}
+	m.maybe++
+	m.subshell(func() (flow, verdict) { return m.follow(args[0]) })
+	m.maybe--
 }
 
 // doReturn ends a function.
@@ -186,7 +202,10 @@ func (m *machine) execAny(c call, at int) (flow, verdict) {
 // builtin are those that change the shell itself, or nothing.
 func (m *machine) builtin(name string, args []string) (verdict, bool) {
 	switch name {
-	case "true", ":", "trap", "umask", "ulimit", "shopt", "hash", "alias", "wait", "times":
+	case "trap":
+		m.trap(args)
+		return yes, true
+	case "true", ":", "umask", "ulimit", "shopt", "hash", "alias", "wait", "times":
 		return yes, true
 	case "false":
 		return no, true

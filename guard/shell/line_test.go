@@ -203,6 +203,8 @@ func TestUsersOfLines(t *testing.T) {
 		"in a substitution":        {"echo $(useradd app)", changes(adds(users.ByShadow, "app"))},
 		"in an assignment":         {"out=$(useradd -u 5 app 2>&1); echo $out", changes(uid(adds(users.ByShadow, "app"), 5))},
 		"into a process":           {"cat <(useradd app)", changes(adds(users.ByShadow, "app"))},
+		"not the function":         {"useradd() { :; }; useradd app; command useradd -u 5 app", changes(uid(adds(users.ByShadow, "app"), 5))},
+		"trap":                     {"trap 'useradd app' EXIT; trap - EXIT; true", changes(maybe(adds(users.ByShadow, "app")))},
 		"xargs":                    {"cat names | xargs -n1 useradd -r", changes(because(system(someUID(adds(users.ByShadow, ""), 1, guard.MaxID)), "a user called … is added, which is not known"))},
 		"xargs -I":                 {"cat names | xargs -I{} useradd -u 5 {}", changes(because(uid(adds(users.ByShadow, ""), 5), "a user called … is added, which is not known"))},
 		"options that may be none": {"adduser $NOT_SET app", changes(someUID(adds(users.ByAdduser, "app"), 1, guard.MaxID))},

@@ -104,7 +104,11 @@ func (t *tables) refusesGroup(c Change) chance {
 	return refused
 }
 
-// refusesSetUser reports whether a user is not changed: because of the new name, the uid or the group.
+// refusesSetUser reports whether a user is not changed: because of the new name, the uid or the group, or because
+// the step itself runs as that user.
 func (t *tables) refusesSetUser(c Change) chance {
+	if e, ok := find(t.users, c.Name); ok && e.id == exactly(0) && (c.HasUID || c.NewName != "") {
+		return surely
+	}
 	return greatest(chanceOf(t.users, c.NewName), t.uidTaken(c), t.groupMissing(c))
 }

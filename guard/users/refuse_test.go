@@ -59,6 +59,7 @@ func TestConditions(t *testing.T) {
 		"usermod, uid is another's":   {debianBase(""), []users.Change{app(1000), withUID(set(), 5)}, one(1000), one(1000)},
 		"usermod, group not there":    {debianBase(""), []users.Change{app(1000), withGroup(withUID(set(), 7), "g")}, one(1000), one(1000)},
 		"usermod -l, name is there":   {debianBase("a:x:1500:1500::/:\n"), []users.Change{app(1000), {Kind: users.SetUser, Name: "a", NewName: "app"}}, one(1000), one(1000)},
+		"usermod of root":             {debianBase(""), []users.Change{nonUnique(app(0)), nonUnique(withUID(set(), 5))}, one(0), span(0, 60000)},
 		"groupadd, gid is another's":  {debianBase(""), []users.Change{withGID(addGroup("g", users.ByShadow), 60), withGroup(app(1000), "g"), app(1001)}, one(1001), one(1001)},
 		"groupadd -f":                 {debianBase(""), []users.Change{{Kind: users.AddGroup, Name: "g", By: users.ByShadow, HasGID: true, GID: one(60), IfFree: true}, withGroup(app(1500), "g")}, one(1500), one(1000)},
 		"groupdel, somebody's":        {debianBase(""), []users.Change{app(1000), {Kind: users.RemoveGroup, Name: "app"}, withGroup(set(), "app")}, one(1000), one(1000)},

@@ -107,6 +107,7 @@ func (e *engine) archive(t *testing.T, name string) int {
 			})
 		}
 	})
+	e.checkImages(t, trials)
 	if os.Getenv("UPDATE") == "1" {
 		if err := os.WriteFile(name, txtar.Format(a), 0o644); err != nil {
 			t.Fatal(err)
@@ -130,6 +131,30 @@ func (e *engine) checkAll(t *testing.T, trials []*trial) {
 	}
 }
 
+// checkImages checks the images that were built: nothing about their users is open.
+func (e *engine) checkImages(t *testing.T, trials []*trial) {
+	t.Helper()
+	var built []*trial
+	args := []string{"check", "--offline", "--format", "json"}
+	for _, c := range trials {
+		if c.began.known && !bytes.Contains(c.file.Data, []byte("FROM debian")) { // reading those takes long
+			built, args = append(built, c), append(args, c.tag)
+		}
+	}
+	if len(built) == 0 {
+		return
+	}
+	for i, d := range e.report(t, args) {
+		c, u := built[i], d.Subjects[0].User
+		if u.UID != guard.Exactly(c.began.uid) || u.GID != guard.Exactly(c.began.gid) {
+			t.Errorf("check says of image %s %s, and it is %s", c.tag, d.Subjects[0], c.began)
+		}
+		if c.began.uid == 0 && c.ran {
+			d.Subjects[0].compareEnd(t, c.ended, c.failed)
+		}
+	}
+}
+
 // trial is one Dockerfile.
 type trial struct {
 	*engine
@@ -137,6 +162,10 @@ type trial struct {
 	tag  string
 	file *txtar.File
 	said verdict
+
+	began, ended process
+	ran          bool   // with its own command
+	failed       string // why that failed
 }
 
 func (c *trial) run(t *testing.T) {
@@ -149,6 +178,7 @@ func (c *trial) run(t *testing.T) {
 	if said.User.Missing == "" && failure != "" && said.User.UID.Known() && !strings.Contains("\n"+string(c.file.Data), "\n# may not start\n") {
 		t.Errorf("check says uid %s, and nothing starts: %s", said.User.UID, failure)
 	}
+	c.began = began
 	is := failure
 	if failure == "" {
 		is = began.String()
@@ -156,6 +186,7 @@ func (c *trial) run(t *testing.T) {
 	}
 	if failure == "" && began.uid == 0 && len(said.Command) > 0 {
 		ended, failure := c.start(t, c.tag)
+		c.ran, c.ended, c.failed = true, ended, failure
 		switch {
 		case failure != "":
 			is += ", then " + failure
@@ -223,22 +254,37 @@ func (e *engine) check(t *testing.T, flags []string, trials ...*trial) {
 	for _, c := range trials {
 		args = append(args, filepath.Join(c.dir, "Dockerfile"))
 	}
-	out, stderr, code := e.deckhand(t, args...)
-	var report struct {
-		Documents []struct {
-			Path     string
-			Subjects []verdict
-		}
-	}
-	if err := json.Unmarshal(out, &report); err != nil || code != 0 && code != 3 || len(report.Documents) != len(trials) {
-		t.Fatalf("check: exit code %d, %v\n%s\n%s", code, err, stderr, out)
-	}
-	for i, d := range report.Documents {
-		if d.Path != filepath.Join(trials[i].dir, "Dockerfile") || len(d.Subjects) != 1 {
-			t.Fatalf("check %s: no single subject\n%s", d.Path, out)
+	for i, d := range e.report(t, args) {
+		if d.Path != filepath.Join(trials[i].dir, "Dockerfile") {
+			t.Fatalf("check: %s is not %s", d.Path, trials[i].dir)
 		}
 		trials[i].said = d.Subjects[0]
 	}
+}
+
+// document is what check says of a file or an image.
+type document struct {
+	Path     string
+	Subjects []verdict
+}
+
+// report runs check, whose last arguments are files or images; there is one subject in each.
+func (e *engine) report(t *testing.T, args []string) []document {
+	t.Helper()
+	out, stderr, code := e.deckhand(t, args...)
+	var report struct{ Documents []document }
+	if err := json.Unmarshal(out, &report); err != nil || code != 0 && code != 3 {
+		t.Fatalf("check: exit code %d, %v\n%s\n%s", code, err, stderr, out)
+	}
+	for _, d := range report.Documents {
+		if len(d.Subjects) != 1 {
+			t.Fatalf("check: no single subject in %s\n%s", d.Path, out)
+		}
+	}
+	if last := args[len(args)-1]; len(report.Documents) == 0 || report.Documents[len(report.Documents)-1].Path != last {
+		t.Fatalf("check: %s is not last\n%s", last, out)
+	}
+	return report.Documents
 }
 
 func (v verdict) String() string {
