@@ -17,7 +17,18 @@ func checkNoUser(s *guard.Subject, _ guard.Settings) []guard.Finding {
 	if startRule(s) != "DH001" {
 		return nil
 	}
+	if filesOnly(s) {
+		return []guard.Finding{{
+			Severity: guard.Info, Where: s.User.Where, Message: "nothing is said to start; what does, starts as root: " + nobody(s),
+		}}
+	}
 	return rootFinding(s, nobody(s))
+}
+
+// filesOnly reports whether an image made from nothing says nothing that could start: it is meant to be copied from, or
+// to be written to a directory by docker build --output.
+func filesOnly(s *guard.Subject) bool {
+	return s.Kind == guard.KindDockerfile && s.Image == "" && len(s.Command.Args) == 0 && len(s.Ports) == 0
 }
 
 // nobody says what was looked at without finding a user.

@@ -133,7 +133,11 @@ func userFix(s *guard.Subject, user string) []guard.Fix {
 	text := strings.Join(strings.Fields(edit.Text), " ")
 	title := "write " + text + " instead"
 	if at := edit.At; at.Line == cmp.Or(at.EndLine, at.Line) && at.Column == cmp.Or(at.EndColumn, at.Column) {
-		title = fmt.Sprintf("add %s at line %d", text, at.Line)
+		line := at.Line
+		if strings.HasPrefix(edit.Text, "\n") || strings.HasPrefix(edit.Text, "\r\n") { // behind what is there
+			line++
+		}
+		title = fmt.Sprintf("add %s at line %d", text, line)
 	}
 	return []guard.Fix{{Title: title, Edits: []guard.Edit{edit}}}
 }

@@ -37,7 +37,10 @@ func TestStart(t *testing.T) {
 	cases{
 		"an unprivileged user": {image(nobody), "", ""},
 		"nobody":               {image(empty), "DH001 error", "no stage sets USER, and debian:12 sets none"},
-		"nobody on scratch":    {with(image(empty), func(s *guard.Subject) { s.Image = "" }), "DH001 error", "and scratch has none"},
+		"nobody on scratch":    {with(image(empty), func(s *guard.Subject) { s.Image, s.Command.Args = "", []string{"/x"} }), "DH001 error", "and scratch has none"},
+		"files on scratch":     {with(image(empty), func(s *guard.Subject) { s.Image = "" }), "DH001 info", "nothing is said to start"},
+		"a port of scratch":    {with(image(empty), func(s *guard.Subject) { s.Image, s.Ports = "", []guard.Port{{Number: 80}} }), "DH001 error", ""},
+		"root on scratch":      {with(image(named("0", 0, 0)), func(s *guard.Subject) { s.Image = "" }), "DH002 error", ""},
 		"a group only":         {image(guard.User{Spec: ":audio"}), "DH001 error", "USER :audio, which names a group"},
 		"an empty variable":    {image(raw(empty, "$U")), "DH001 error", "USER $U expands to nothing"},
 		"nobody, image":        {subject(guard.KindImage, empty), "DH001 error", "the image sets no USER"},
@@ -176,5 +179,25 @@ func TestFixes(t *testing.T) {
 				t.Errorf("without a place: %v", texts(found))
 			}
 		})
+	}
+}
+
+// TestFixTitleSaysWhere: a new line behind another is the next one.
+func TestFixTitleSaysWhere(t *testing.T) {
+	tests := map[string]struct {
+		slot guard.Slot
+		want string
+	}{
+		"before a line": {guard.Slot{At: guard.Location{Line: 3, Column: 1, EndLine: 3, EndColumn: 1}, Before: "USER ", After: "\n"}, "add USER 9000:9000 at line 3"},
+		"behind a line": {guard.Slot{At: guard.Location{Line: 3, Column: 9, EndLine: 3, EndColumn: 9}, Before: "\nUSER "}, "add USER 9000:9000 at line 4"},
+		"in place":      {guard.Slot{At: guard.Location{Line: 3, Column: 6, EndLine: 3, EndColumn: 7}}, "write 9000:9000 instead"},
+	}
+	for name, tt := range tests {
+		s := subject(guard.KindDockerfile, guard.User{Where: line(1)})
+		s.UserSlot = &tt.slot
+		found := rules.Check(s, guard.Settings{})
+		if len(found) != 1 || len(found[0].Fixes) != 1 || found[0].Fixes[0].Title != tt.want {
+			t.Errorf("%s: %+v", name, found)
+		}
 	}
 }
