@@ -355,7 +355,7 @@ func TestScriptDrop(t *testing.T) {
 		"jenkins":                {jenkinsScript, "", nil},
 		"node":                   {nodeScript, "node app.js", nil},
 		"consul":                 {consulScript, "agent -dev", sometimes("su-exec", "consul:consul")},
-		"linuxserver's":          {puidScript, "x", certainly("s6-setuidgid", "abc")},
+		"linuxserver's":          {puidScript, "x", exactly("s6-setuidgid", "abc", 911)},
 
 		"always":                  {"exec su-exec app \"$@\"", "x", certainly("su-exec", "app")},
 		"no shebang, no exec":     {"su-exec app x", "", certainly("su-exec", "app")},

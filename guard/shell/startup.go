@@ -3,9 +3,11 @@ package shell
 import (
 	"bytes"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/deckhand-engine/deckhand/guard"
+	"github.com/deckhand-engine/deckhand/guard/users"
 )
 
 // last is a set of programs that may be the last that a script ran in the foreground.
@@ -20,6 +22,7 @@ const (
 // that it waits for.
 type startup struct {
 	image  Image
+	does   effects // what is done to users before
 	found  *guard.Drop
 	asRoot bool // a way leads to a program that is run as root
 }
@@ -27,6 +30,7 @@ type startup struct {
 var _ listener = (*startup)(nil)
 
 func (s *startup) runs(m *machine, c call) verdict {
+	s.does.runs(m, c)
 	switch {
 	case c.exec:
 		s.asRoot = true
@@ -37,12 +41,12 @@ func (s *startup) runs(m *machine, c call) verdict {
 }
 
 func (s *startup) drops(m *machine, d guard.Drop, c call) {
-	if s.image.User != nil && d.To == notRoot() {
-		switch u := s.image.User(userPart(d.Spec)); {
+	if d.To == notRoot() {
+		switch u := s.user(userPart(d.Spec)); {
 		case u.Root(): // by another name
 			s.runs(m, call{argv: []string{d.By}, exec: c.exec})
 			return
-		case u.Missing == "" && u.UID != guard.AnyID(): // otherwise it fails, or nothing is known
+		case u.Missing == "" && (u.UID != guard.AnyID() || s.sets(userPart(d.Spec))): // otherwise it fails, or nothing is known
 			d.To, d.Certain = u.UID, d.Certain && u.NotRoot()
 		}
 	}
@@ -53,7 +57,22 @@ func (s *startup) drops(m *machine, d guard.Drop, c call) {
 	m.now.last, m.now.drop = lastDropped, &d
 }
 
-func (s *startup) writes(*machine, write) {}
+// user resolves a name, as things are.
+func (s *startup) user(name string) guard.User {
+	if s.image.User != nil {
+		return s.image.User(name, s.does.out.Users)
+	}
+	return users.Unknown("").After(name, s.does.out.Users)
+}
+
+// sets reports whether something was done to the user, or to everybody.
+func (s *startup) sets(name string) bool {
+	return slices.ContainsFunc(s.does.out.Users, func(c users.Change) bool {
+		return c.Name == name && (c.Kind == users.AddUser || c.Kind == users.SetUser) || c.Kind == users.Replaced && c.Name != "group"
+	})
+}
+
+func (s *startup) writes(m *machine, w write) { s.does.writes(m, w) }
 
 // exits looks at what ran last. A script that fails starts nothing.
 func (s *startup) exits(m *machine, failure bool) {
@@ -111,8 +130,9 @@ func succeeds(argv []string) verdict {
 // Image is what is known of the image that a command starts in. The zero value knows nothing.
 type Image struct {
 	Env  func(name string) (value string, set bool)  // its variables
-	User func(name string) guard.User                // resolves a name; nil: all that are not root's are somebody else's
 	File func(name string) (content []byte, ok bool) // the content of a script; nil: of none
+	// User resolves a name after changes of the image's users; nil: all names that are not root's are somebody else's.
+	User func(name string, after []users.Change) guard.User
 }
 
 // CommandDrop is [Image.CommandDrop] in an image of which nothing is known.
@@ -130,7 +150,7 @@ func (i Image) CommandDrop(argv []string) *guard.Drop {
 	}
 	s := &startup{image: i}
 	m := newMachine(s, i.Env)
-	m.file = i.File
+	m.file, s.does.machine = i.File, m
 	m.program(call{argv: argv, exec: true})
 	return s.result(m.lost)
 }
@@ -147,7 +167,7 @@ func (i Image) ScriptDrop(script []byte, args []string) *guard.Drop {
 	}
 	s := &startup{image: i}
 	m := newMachine(s, i.Env)
-	m.file = i.File
+	m.file, s.does.machine = i.File, m
 	m.name = "/entrypoint"
 	m.now.params = args
 	line, _, _ := strings.Cut(text, "\n")

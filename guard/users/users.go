@@ -55,6 +55,18 @@ func (d *DB) Clone() *DB {
 // Apply makes a change, as a RUN step does.
 func (d *DB) Apply(c Change) { d.add(step{Change: c}) }
 
+// After resolves a name as [DB.Resolve] would after more changes, which are not made.
+func (d *DB) After(name string, changes []Change) guard.User {
+	if len(changes) == 0 {
+		return d.Resolve(name)
+	}
+	after := d.Clone()
+	for _, c := range changes {
+		after.Apply(c)
+	}
+	return after.Resolve(name)
+}
+
 // Resolve works out what USER spec ("", "app", "1000", "app:audio", "0:0") is. Where, Raw, From and Inherited of
 // the result are left to the caller.
 func (d *DB) Resolve(spec string) guard.User {

@@ -37,7 +37,7 @@ func (b *build) inside(ctx context.Context, s *stage) shell.Image {
 	in := shell.Image{Env: s.env}
 	image := s.base.image
 	if image == nil || image.Local {
-		in.User = b.users(ctx, s).Resolve
+		in.User = b.users(ctx, s).After
 	}
 	in.File = func(name string) ([]byte, bool) {
 		content, target, found := b.script(ctx, s, name)

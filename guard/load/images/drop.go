@@ -48,7 +48,7 @@ func inside(ctx context.Context, img *guard.Image, db *users.DB) shell.Image {
 		return "", false
 	}}
 	if img.Local {
-		in.User = db.Resolve
+		in.User = db.After
 	}
 	in.File = func(name string) ([]byte, bool) {
 		if !path.IsAbs(name) {
