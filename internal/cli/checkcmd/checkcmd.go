@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,6 +26,9 @@ const (
 	exitUsage       = 125 // docker's for a flag it does not know
 	exitInterrupted = 130
 )
+
+// secondSignal is how long a check has for leaving nothing behind.
+const secondSignal = time.Second
 
 // maxGarbage is the memory from which on garbage is collected as soon as it can be: manifests of megabytes leave a lot.
 const maxGarbage = 512 << 20
@@ -51,7 +55,8 @@ func run(args []string, std files) int {
 	root.SetErr(std.err)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the program
+	// A second signal ends the program, though not one that timeout(1) sends to its group right after the first.
+	context.AfterFunc(ctx, func() { time.AfterFunc(secondSignal, stop) })
 	return finish(ctx, std.err, root.ExecuteContext(ctx))
 }
 
