@@ -3,10 +3,13 @@ package compose
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -52,24 +55,27 @@ func (f *file) options(o *loader.Options) {
 	o.ResolvePaths = false // ~ is not the same for everybody
 	o.Profiles = []string{"*"}
 	o.Interpolate.Substitute = substitute
-	o.ResourceLoaders = []loader.ResourceLoader{refused{known: f.dir != ""}}
+	o.ResourceLoaders = []loader.ResourceLoader{&refused{known: f.dir != "", dirs: []string{f.dir}}}
 	o.SetProjectName(cmp.Or(loader.NormalizeProjectName(filepath.Base(f.dir)), "project"), false)
 }
 
 // refused are the resources that are not read: remote ones, what is no file, and any where nobody knows where the
 // file itself is.
-type refused struct{ known bool }
+type refused struct {
+	known bool
+	dirs  []string // that paths may be relative to: the file's, and those of the files that it includes
+}
 
 // Accept reports whether the resource is refused.
-func (r refused) Accept(path string) bool { return r.why(path) != nil }
+func (r *refused) Accept(path string) bool { return r.why(path) != nil }
 
 // Load says why.
-func (r refused) Load(_ context.Context, path string) (string, error) { return "", r.why(path) }
+func (r *refused) Load(_ context.Context, path string) (string, error) { return "", r.why(path) }
 
 // Dir is never asked for: nothing was loaded.
-func (refused) Dir(string) string { return "" }
+func (*refused) Dir(string) string { return "" }
 
-func (r refused) why(path string) error {
+func (r *refused) why(path string) error {
 	switch {
 	case remote(path):
 		return fmt.Errorf("%s is not on this machine, and is not fetched", path)
@@ -77,6 +83,26 @@ func (r refused) why(path string) error {
 		return fmt.Errorf("%s is another file, and it is not known where this one is", path)
 	case filepath.IsAbs(path):
 		return readable(path)
+	}
+	for _, dir := range r.dirs {
+		file := filepath.Join(dir, path)
+		switch err := readable(file); {
+		case errors.Is(err, fs.ErrNotExist): // compose-go says so, where it is really meant
+		case err != nil:
+			return err
+		case !slices.Contains(r.dirs, filepath.Dir(file)):
+			r.dirs = append(r.dirs, filepath.Dir(file))
+		}
+	}
+	return r.environment()
+}
+
+// environment says why a .env file, which compose-go reads beside a file that is included, is not read.
+func (r *refused) environment() error {
+	for _, dir := range r.dirs {
+		if err := readable(filepath.Join(dir, ".env")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return nil
 }
