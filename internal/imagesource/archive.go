@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"syscall"
 
 	archive "github.com/deckhand-engine/deckhand/internal/layer"
 )
@@ -33,15 +34,34 @@ type members interface {
 type directory string
 
 func (d directory) open(_ context.Context, name string) (io.ReadCloser, error) {
-	return os.OpenInRoot(string(d), name)
+	root, err := os.OpenRoot(string(d))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = root.Close() }() // the file stays open
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not stop us
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file", name)
+	}
+	if err != nil {
+		_ = f.Close() // only opened
+		return nil, err
+	}
+	return f, nil
 }
 
 func (d directory) has(name string) bool {
-	f, err := os.OpenInRoot(string(d), name)
-	if err == nil {
-		_ = f.Close() // only opened
+	root, err := os.OpenRoot(string(d))
+	if err != nil {
+		return false
 	}
-	return err == nil
+	defer func() { _ = root.Close() }() // only looked at
+	info, err := root.Stat(name)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // tarFile is a tar's files, which stay where they are. One that is compressed is read from its start for each file.
