@@ -38,7 +38,7 @@ func (d directory) open(_ context.Context, name string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = root.Close() }() // the file stays open
+	defer func() { _ = root.Close() }()                              // the file stays open
 	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe must not stop us
 	if err != nil {
 		return nil, err
