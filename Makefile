@@ -21,6 +21,7 @@ test: deps unit race fuzz ## everything, strict: a test that cannot run fails
 deps:
 	hack/install-deps test
 	hack/make-base small
+	hack/make-base accounts
 	hack/make-base debian
 
 unit: ## unit, integration and transcript tests
