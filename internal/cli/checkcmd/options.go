@@ -59,7 +59,7 @@ a Quadlet or systemd unit, an image, a container, or - for standard input. Witho
 Images are looked for in the store, then in their registry: manifest and config only. Elsewhere:
   docker://REF  docker-archive:FILE[:REF]  oci:DIR[:TAG]  oci-archive:FILE  containers-storage:REF  container:NAME
 
-Exit status: 0 nothing found, 3 findings at or above --fail-on, 1 something could not be checked, 125 wrong usage.`,
+Exit status: 0 nothing at or above --fail-on, 3 there is, 1 something could not be checked, 125 wrong usage, 130 interrupted.`,
 		Example: `  deckhand check
   deckhand check Dockerfile compose.yaml redis:7
   helm template ./chart | deckhand check -
