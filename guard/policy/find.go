@@ -34,3 +34,19 @@ func Find(dir string) (string, error) {
 		}
 	}
 }
+
+// WorkTree is the nearest directory of dir and those above it that has a .git; empty: none has.
+func WorkTree(dir string) string {
+	at, err := filepath.Abs(dir)
+	if err != nil {
+		return ""
+	}
+	for ; ; at = filepath.Dir(at) {
+		if _, err := os.Lstat(filepath.Join(at, ".git")); err == nil {
+			return at
+		}
+		if at == filepath.Dir(at) {
+			return ""
+		}
+	}
+}

@@ -35,15 +35,17 @@ func (o *options) readPolicy(first string) (*policy.Policy, error) {
 	if o.policy != "" {
 		return policy.Load(o.policy, po)
 	}
-	if o.noPolicy {
-		return policy.New(po), nil
-	}
-	file, err := policy.Find(policyDir(first))
-	if err != nil {
-		return nil, err
+	file, dir := "", policyDir(first)
+	if !o.noPolicy {
+		var err error
+		if file, err = policy.Find(dir); err != nil {
+			return nil, err
+		}
 	}
 	if file == "" {
-		return policy.New(po), nil
+		p := policy.New(po)
+		p.Dir = policy.WorkTree(dir) // a baseline holds wherever in the work tree the check is run
+		return p, nil
 	}
 	return policy.Load(file, po)
 }
