@@ -286,6 +286,8 @@ func (r *run) file(ctx context.Context, name string, named bool) *guard.Document
 	src := guard.Source{Path: name, File: name, Data: data}
 	kind := r.kind(src, named, err)
 	switch {
+	case !named && errors.Is(err, fs.ErrNotExist): // it has gone since the walk met it
+		return nil
 	case kind == "" && optional && nothing(name, err):
 		return nil
 	case kind == "" && isArchive(name):

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -159,5 +160,33 @@ func TestNow(t *testing.T) {
 		if !slices.Contains(told, want) {
 			t.Errorf("nothing is said of %s: %q", want, told)
 		}
+	}
+}
+
+// TestVanishing checks a tree whose files go while it is walked, as those of a build do.
+func TestVanishing(t *testing.T) {
+	files := map[string]string{"a/Dockerfile": "FROM scratch\n"}
+	for i := range 200 {
+		files["b/"+strconv.Itoa(i)+"/Dockerfile"] = "FROM scratch\n"
+	}
+	dir := tree(t, files)
+	var gone sync.Once
+	var got []string
+	err := (&check.Checker{}).Run(t.Context(), []string{dir}, check.RunOptions{Jobs: 1}, func(doc *guard.Document) error {
+		gone.Do(func() {
+			if err := os.RemoveAll(filepath.Join(dir, "b")); err != nil {
+				t.Error(err)
+			}
+		})
+		if doc.Err != nil {
+			got = append(got, doc.Err.Error())
+		}
+		return nil
+	})
+	if err != nil || len(got) > 0 {
+		t.Errorf("Run: %v, not checked: %q", err, got)
+	}
+	if got := outcome(t, dir, []string{filepath.Join(dir, "b/")}, check.RunOptions{}); len(got) != 1 || !strings.Contains(got[0], "no such file") {
+		t.Errorf("what is named and not there: %q", got)
 	}
 }

@@ -16,6 +16,7 @@ import (
 // walker goes through directories for files that can be checked. What git ignores is left out, and so is .git.
 // Symbolic links are not followed.
 type walker struct {
+	start    string              // where the walk began
 	top      []string            // of the work tree (or the walk's root, where there is none), as path components
 	excluded func(string) bool   // by the policy; a path as the user would type it
 	entered  func(string)        // told of every directory
@@ -25,6 +26,7 @@ type walker struct {
 
 // walk goes through dir in lexical order.
 func (w *walker) walk(ctx context.Context, dir string) error {
+	w.start = dir
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return err
@@ -45,7 +47,10 @@ func (w *walker) dir(ctx context.Context, shown string, at []string, ignored []g
 	}
 	w.entered(shown)
 	entries, err := os.ReadDir(shown)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && shown != w.start: // it has gone since the walk met it
+		return nil
+	case err != nil:
 		w.trouble(shown, err)
 		return nil
 	}
