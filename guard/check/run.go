@@ -286,9 +286,7 @@ func (r *run) file(ctx context.Context, name string, named bool) *guard.Document
 	src := guard.Source{Path: name, File: name, Data: data}
 	kind := r.kind(src, named, err)
 	switch {
-	case !named && errors.Is(err, fs.ErrNotExist): // it has gone since the walk met it
-		return nil
-	case kind == "" && optional && nothing(name, err):
+	case kind == "" && optional && nothing(name, named, err):
 		return nil
 	case kind == "" && isArchive(name):
 		err = fmt.Errorf("it is an archive: if it holds an image, name it docker-archive:%s or oci-archive:%s", name, name)
@@ -313,9 +311,10 @@ func (r *run) kind(src guard.Source, named bool, err error) guard.Kind {
 // excluded reports whether the policy leaves a file out.
 func (r *run) excluded(name string) bool { return r.Policy != nil && r.Policy.Excluded(name) }
 
-// nothing reports whether a file of no kind, read with that error, is nothing to check.
-func nothing(name string, err error) bool {
-	return err == nil || errors.Is(err, errTooLarge) && !dockerfileName(name)
+// nothing reports whether a file of no kind, read with that error, is nothing to check: what has gone since the walk met
+// it is neither.
+func nothing(name string, named bool, err error) bool {
+	return err == nil || errors.Is(err, errTooLarge) && !dockerfileName(name) || !named && errors.Is(err, fs.ErrNotExist)
 }
 
 // stdin checks what comes from standard input.

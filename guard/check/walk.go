@@ -46,17 +46,7 @@ func (w *walker) dir(ctx context.Context, shown string, at []string, ignored []g
 		return err
 	}
 	w.entered(shown)
-	entries, err := os.ReadDir(shown)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && shown != w.start: // it has gone since the walk met it
-		return nil
-	case err != nil:
-		w.trouble(shown, err)
-		return nil
-	}
-	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == ".gitignore" || e.Name() == ".git" }) {
-		ignored = append(slices.Clip(ignored), w.patterns("/"+filepath.Join(at...))...)
-	}
+	entries, ignored := w.entries(shown, at, ignored)
 	matcher := gitignore.NewMatcher(ignored)
 	for _, e := range entries {
 		p, name := append(slices.Clip(at), e.Name()), filepath.Join(shown, e.Name())
@@ -73,6 +63,21 @@ func (w *walker) dir(ctx context.Context, shown string, at []string, ignored []g
 		}
 	}
 	return nil
+}
+
+// entries reads a directory, and adds what it says that git ignores.
+func (w *walker) entries(shown string, at []string, ignored []gitignore.Pattern) ([]fs.DirEntry, []gitignore.Pattern) {
+	entries, err := os.ReadDir(shown)
+	if err != nil {
+		if shown == w.start || !errors.Is(err, fs.ErrNotExist) { // else it has gone since the walk met it
+			w.trouble(shown, err)
+		}
+		return nil, nil
+	}
+	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == ".gitignore" || e.Name() == ".git" }) {
+		ignored = append(slices.Clip(ignored), w.patterns("/"+filepath.Join(at...))...)
+	}
+	return entries, ignored
 }
 
 // interesting reports whether a walk goes into a directory, or looks into a file.

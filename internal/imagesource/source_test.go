@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
@@ -435,13 +434,6 @@ func TestLayout(t *testing.T) {
 	}
 	if img, err := s.Image(t.Context(), "oci:"+t.TempDir()); err == nil || !strings.Contains(err.Error(), "is no OCI layout") {
 		t.Errorf("no layout: %v, %v", img, err)
-	}
-	piped := t.TempDir() // nobody writes to it
-	if err := syscall.Mkfifo(filepath.Join(piped, v1.ImageIndexFile), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if img, err := s.Image(t.Context(), "oci:"+piped); err == nil || !strings.Contains(err.Error(), "is no regular file") {
-		t.Errorf("a pipe: %v, %v", img, err)
 	}
 }
 
