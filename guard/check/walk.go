@@ -53,6 +53,7 @@ func (w *walker) dir(ctx context.Context, shown string, at []string, ignored []g
 		if !interesting(e) || matcher.Match(p, e.IsDir()) || w.excluded != nil && w.excluded(name) {
 			continue
 		}
+		var err error
 		if e.IsDir() {
 			err = w.dir(ctx, name, p, ignored)
 		} else {
