@@ -13,7 +13,7 @@ export CGO_ENABLED = 0
 all: build
 
 build: ## the programs, into bin/
-	$(GO) build -trimpath -o bin/ ./cmd/deckhand ./cmd/deckhand-build ./cmd/deckhand-check
+	$(GO) build -trimpath -o bin/ ./cmd/...
 
 test: deps unit race fuzz ## everything, strict: a test that cannot run fails
 	hack/reset-network

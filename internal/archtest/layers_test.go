@@ -19,6 +19,13 @@ var layers = [][]string{
 	{"registry"},
 	{"internal/ui"},
 	{"guard"},
+	{"guard/observe", "guard/profile"},
+	{"guard/probe"},
+	{"guard/probe/battery"},
+	{"guard/repair"},
+	{"guard/proof"},
+	{"guard/harden"},
+	{"internal/tracer"},
 	{"guard/users"},
 	{"guard/shell"},
 	{"guard/load/images"},
@@ -32,10 +39,11 @@ var layers = [][]string{
 	{"internal/imagesource"},
 	{"internal/unchanged"},
 	{"internal/engine"},
+	{"internal/lab"},
 	{"internal/build"},
-	{"internal/cli/buildcmd", "internal/cli/checkcmd"},
+	{"internal/cli/buildcmd", "internal/cli/checkcmd", "internal/cli/hardencmd"},
 	{"internal/cli"},
-	{"cmd/deckhand", "cmd/deckhand-build", "cmd/deckhand-check", "bench", "bench/floor"},
+	{"cmd/deckhand", "cmd/deckhand-build", "cmd/deckhand-check", "cmd/deckhand-harden", "cmd/deckhand-probe", "bench/..."},
 }
 
 // forTests are the packages that only tests import.

@@ -51,3 +51,18 @@ func completeBy(name string, before ...string) cobra.CompletionFunc {
 		return parseCompletions(string(out))
 	}
 }
+
+// byProgram is a command that another of deckhand's programs has under the same name.
+func (a *app) byProgram(program, use, short string) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, DisableFlagParsing: true}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		path, err := findProgram(program)
+		if err != nil {
+			return err
+		}
+		argv := append([]string{program}, a.globalFlags()...)
+		return execProgram(path, append(append(argv, cmd.Name()), args...))
+	}
+	cmd.ValidArgsFunction = completeBy(program, cmd.Name())
+	return cmd
+}

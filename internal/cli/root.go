@@ -40,6 +40,8 @@ func commands() []entry {
 		{"ps", groupCommon, newPs},
 		{"build", groupCommon, newBuild},
 		{"check", groupCommon, newCheck},
+		{"harden", groupCommon, newHarden},
+		{"probe", groupCommon, newProbe},
 		{"version", groupCommon, newVersion},
 		{"info", groupCommon, newInfo},
 		{"logs", groupContainers, newLogs},
@@ -124,10 +126,6 @@ func addGroups(root *cobra.Command) {
 
 // runRoot serves deckhand without a command.
 func runRoot(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 && (args[0] == "harden" || args[0] == "probe") {
-		return withHint(fmt.Errorf("deckhand %s is not there yet", args[0]),
-			"until then: change the Dockerfile as deckhand check proposes, build it, run it, and try the service")
-	}
 	if len(args) > 0 {
 		err := fmt.Errorf("unknown command: deckhand %s", args[0])
 		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {

@@ -1,0 +1,39 @@
+// Package repair is the vocabulary of what makes a service run without root, and how a Dockerfile says it.
+package repair
+
+import (
+	"github.com/deckhand-engine/deckhand/guard/observe"
+)
+
+// Kind is a kind of repair.
+type Kind string
+
+// The kinds, about in the order in which they are preferred.
+const (
+	Tmpfs      Kind = "tmpfs"      // an empty directory in memory at Path
+	Volume     Kind = "volume"     // a kept directory at Path, with the image's content
+	Chown      Kind = "chown"      // Path (Recursive: all below it) belongs to the user; made where it is missing
+	Mode       Kind = "mode"       // others may read (directories: enter) Path: chmod o+rX
+	Environ    Kind = "env"        // ENV Value, "HOME=/var/lib/app"
+	Passwd     Kind = "passwd"     // a line of /etc/passwd (and group) for the user; Value is the name, Path the home
+	Port       Kind = "port"       // sysctl Value, "net.ipv4.ip_unprivileged_port_start=80"
+	StripCaps  Kind = "strip-caps" // the file capabilities of Path are taken away
+	Entrypoint Kind = "entrypoint" // ENTRYPOINT (and CMD) become Argv: what the start-up script ran once it had given up root
+	Config     Kind = "config"     // the line Old of the file Path becomes Value (empty: it goes); a last resort
+	Capability Kind = "capability" // Value, "CAP_NET_RAW": it cannot be done without
+	Root       Kind = "root"       // it must be uid 0, with the capabilities named beside
+	ReadWrite  Kind = "read-write" // the root cannot be read-only
+)
+
+// Repair is one change.
+type Repair struct {
+	Kind      Kind           `json:"kind"`
+	Path      string         `json:"path,omitempty"`
+	Value     string         `json:"value,omitempty"`
+	Old       string         `json:"old,omitempty"`
+	Argv      []string       `json:"argv,omitempty"`
+	Recursive bool           `json:"recursive,omitempty"`
+	Mode      string         `json:"mode,omitempty"` // octal, of a Tmpfs
+	For       []observe.Call `json:"for,omitempty"`  // the refusals it answers
+	Why       string         `json:"why"`            // one clause for a comment: "redis-server writes temp-12.rdb here (openat, EACCES)"
+}

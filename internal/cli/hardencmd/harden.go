@@ -1,0 +1,17 @@
+package hardencmd
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+)
+
+func newHarden(_ files, _ *global) *cobra.Command {
+	return &cobra.Command{
+		Use:   "harden [OPTIONS] DIR|DOCKERFILE|IMAGE",
+		Short: "Take root away from a service, and prove that it still works",
+		RunE: func(*cobra.Command, []string) error {
+			return errors.New("deckhand harden is not there yet")
+		},
+	}
+}

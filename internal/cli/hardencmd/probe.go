@@ -1,0 +1,17 @@
+package hardencmd
+
+import (
+	"errors"
+
+	"github.com/spf13/cobra"
+)
+
+func newProbe(_ files, _ *global) *cobra.Command {
+	return &cobra.Command{
+		Use:   "probe [OPTIONS] IMAGE",
+		Short: "Show what an attacker could do in an image's containers",
+		RunE: func(*cobra.Command, []string) error {
+			return errors.New("deckhand probe is not there yet")
+		},
+	}
+}
