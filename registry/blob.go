@@ -40,7 +40,7 @@ func (s *session) download(ctx context.Context, d v1.Descriptor, p Progress) (*d
 
 // connect asks for the blob from offset on.
 func (d *download) connect(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.s.url("blobs", d.desc.Digest.String()), nil)
+	req, err := d.s.get(ctx, "blobs", d.desc.Digest.String())
 	if err != nil {
 		return fmt.Errorf("get blob: %w", err)
 	}

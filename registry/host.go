@@ -79,9 +79,10 @@ func (c *Client) host(registry string) (*host, error) {
 	return h, nil
 }
 
-// session is the session of one repository, or of the registry itself where repo is empty, with the right to do
-// what the scopes say. Sessions are remembered; failures are not, but the ping's are.
-func (h *host) session(ctx context.Context, repo string, scopes []string) (*session, error) {
+// session is the session of one repository, or of the registry itself where repo is empty: for the repository itself
+// with the right to do action, and with pull for each of the others. Sessions are remembered; failures are not, but
+// the ping's are.
+func (h *host) session(ctx context.Context, repo, action string, others []string) (*session, error) {
 	challenge, err := h.challenges.Do(ctx, "", func() (*transport.Challenge, error) {
 		return transport.Ping(ctx, h.reg, h.rt)
 	})
@@ -95,6 +96,7 @@ func (h *host) session(ctx context.Context, repo string, scopes []string) (*sess
 		}
 		return s.at(repo), nil
 	}
+	scopes := h.scopes(repo, action, others)
 	return h.sessions.Do(ctx, repo+" "+strings.Join(scopes, " "), func() (*session, error) {
 		return h.open(ctx, repo, scopes)
 	})

@@ -60,7 +60,7 @@ func (s *session) config(ctx context.Context, d v1.Descriptor) ([]byte, error) {
 	if err := checkConfigSize(d); err != nil {
 		return nil, err
 	}
-	body, err := s.verified(ctx, d)
+	body, err := s.download(ctx, d, Quiet{})
 	if err != nil {
 		return nil, err
 	}
@@ -69,8 +69,9 @@ func (s *session) config(ctx context.Context, d v1.Descriptor) ([]byte, error) {
 	if _, err := io.ReadFull(body, raw); err != nil {
 		return nil, fmt.Errorf("read config: %w", err)
 	}
-	if _, err := body.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("read config: %w", err)
+	body.drain()
+	if digestLike(d.Digest, raw) != d.Digest {
+		return nil, fmt.Errorf("read config: %w", errOther(d.Digest))
 	}
 	return raw, nil
 }
@@ -118,9 +119,14 @@ func (v *verifiedBody) Read(p []byte) (int, error) {
 	n, err := v.body.Read(p)
 	_, _ = v.verifier.Write(p[:n]) // never fails
 	if errors.Is(err, io.EOF) && !v.verifier.Verified() {
-		return n, fmt.Errorf("get blob %s: the registry sent something else", v.want)
+		return n, errOther(v.want)
 	}
 	return n, err
+}
+
+// errOther says that what came is not what the digest names.
+func errOther(want digest.Digest) error {
+	return fmt.Errorf("get blob %s: the registry sent something else", want)
 }
 
 // Close implements io.Closer.

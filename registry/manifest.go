@@ -119,7 +119,7 @@ func (d *document) checkConfig() (text, hint string) {
 
 // checkBlob reports why a descriptor cannot be followed.
 func checkBlob(d v1.Descriptor) (text, hint string) {
-	if err := d.Digest.Validate(); err != nil {
+	if err := validate(d.Digest); err != nil {
 		return fmt.Sprintf("its manifest has a bad digest %q: %v", d.Digest, err), ""
 	}
 	if d.Size < 0 {

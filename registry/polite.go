@@ -5,7 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,44 +23,82 @@ func (p *polite) RoundTrip(req *http.Request) (*http.Response, error) {
 	case <-req.Context().Done():
 		return nil, req.Context().Err()
 	}
-	ctx, cancel := context.WithCancelCause(req.Context())
-	watch := time.AfterFunc(stallTime, func() { cancel(errStalled) })
-	if req.Method != http.MethodGet && req.Method != http.MethodHead {
-		watch.Stop() // an upload may take as long as it takes
-	}
-	resp, err := p.inner.RoundTrip(req.WithContext(ctx))
-	watch.Stop()
+	req, w := watched(req)
+	resp, err := p.inner.RoundTrip(req)
+	w.pause()
 	if err != nil {
-		if errors.Is(context.Cause(ctx), errStalled) {
+		if errors.Is(context.Cause(req.Context()), errStalled) {
 			err = errStalled
 		}
-		cancel(nil)
+		w.end()
 		<-p.slots
 		return nil, err
 	}
-	resp.Body = &politeBody{inner: resp.Body, watch: watch, end: sync.OnceFunc(func() {
-		cancel(nil)
-		<-p.slots
-	})}
+	resp.Body = &politeBody{inner: resp.Body, watch: w, slots: p.slots}
 	return resp, nil
+}
+
+// watch ends a request that makes no progress. A nil watch watches nothing.
+type watch struct {
+	timer  *time.Timer
+	cancel context.CancelCauseFunc
+}
+
+// watched is the request with a watch over it, which runs. What has to end sooner than it could stall needs none.
+func watched(req *http.Request) (*http.Request, *watch) {
+	if end, ok := req.Context().Deadline(); ok && time.Until(end) <= stallTime {
+		return req, nil
+	}
+	ctx, cancel := context.WithCancelCause(req.Context())
+	w := &watch{time.AfterFunc(stallTime, func() { cancel(errStalled) }), cancel}
+	if req.Method != http.MethodGet && req.Method != http.MethodHead {
+		w.pause() // an upload may take as long as it takes
+	}
+	return req.WithContext(ctx), w
+}
+
+// resume has the watch look on for stallTime.
+func (w *watch) resume() {
+	if w != nil {
+		w.timer.Reset(stallTime)
+	}
+}
+
+// pause has it look away.
+func (w *watch) pause() {
+	if w != nil {
+		w.timer.Stop()
+	}
+}
+
+// end lets go of the request.
+func (w *watch) end() {
+	if w != nil {
+		w.cancel(nil)
+	}
 }
 
 // politeBody gives the slot back when it is closed.
 type politeBody struct {
-	inner io.ReadCloser
-	watch *time.Timer
-	end   func()
+	inner  io.ReadCloser
+	watch  *watch
+	slots  chan struct{}
+	closed atomic.Bool
 }
 
 // Read implements io.Reader.
 func (b *politeBody) Read(p []byte) (int, error) {
-	b.watch.Reset(stallTime)
-	defer b.watch.Stop()
+	b.watch.resume()
+	defer b.watch.pause()
 	return b.inner.Read(p)
 }
 
 // Close implements io.Closer.
 func (b *politeBody) Close() error {
-	defer b.end()
-	return b.inner.Close()
+	err := b.inner.Close()
+	if !b.closed.Swap(true) {
+		b.watch.end()
+		<-b.slots
+	}
+	return err
 }

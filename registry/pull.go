@@ -124,7 +124,7 @@ func noPlatform(r ref.Reference, want v1.Platform, entries []v1.Descriptor) erro
 
 // manifest fetches one document and checks it against id where that is a digest.
 func (s *session) manifest(ctx context.Context, id string) ([]byte, v1.Descriptor, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url("manifests", id), nil)
+	req, err := s.get(ctx, "manifests", id)
 	if err != nil {
 		return nil, v1.Descriptor{}, fmt.Errorf("get manifest: %w", err)
 	}
@@ -144,9 +144,9 @@ func (s *session) manifest(ctx context.Context, id string) ([]byte, v1.Descripto
 	if len(raw) > maxManifestBytes {
 		return nil, v1.Descriptor{}, fmt.Errorf("get manifest: more than %d bytes", maxManifestBytes)
 	}
-	d := digest.FromBytes(raw)
-	if want, err := digest.Parse(id); err == nil {
-		if d = want.Algorithm().FromBytes(raw); d != want {
+	d := sumOf(raw)
+	if want := digest.Digest(id); validate(want) == nil {
+		if d = digestLike(want, raw); d != want {
 			return nil, v1.Descriptor{}, fmt.Errorf("get manifest: asked for %s, the registry sent %s", want, d)
 		}
 	}

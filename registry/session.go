@@ -32,7 +32,7 @@ func (c *Client) open(ctx context.Context, r ref.Reference, action string, other
 	if err != nil {
 		return nil, err
 	}
-	return h.session(ctx, r.Repository, h.scopes(r.Repository, action, others))
+	return h.session(ctx, r.Repository, action, others)
 }
 
 // at is the same session for another repository.
@@ -63,6 +63,7 @@ func (c *Client) newTransport(unverified bool) *http.Transport {
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           dialer.DialContext,
 		ForceAttemptHTTP2:     true,
+		DisableCompression:    true, // digest and size are those of what is stored, and layers are compressed already
 		MaxIdleConnsPerHost:   c.requests(),
 		IdleConnTimeout:       time.Minute,
 		TLSHandshakeTimeout:   15 * time.Second,
@@ -74,11 +75,25 @@ func (c *Client) newTransport(unverified bool) *http.Transport {
 	return t
 }
 
-// url is the address of something in the repository: "/v2/<repo>/<kind>/<id>".
-func (s *session) url(kind, id string) string {
+// address is where something of the repository is: "/v2/<repo>/<kind>/<id>".
+func (s *session) address(kind, id string) *url.URL {
 	u := s.base
 	u.Path = "/v2/" + s.repo + "/" + kind + "/" + id
-	return u.String()
+	return &u
+}
+
+// url is the same as a text.
+func (s *session) url(kind, id string) string { return s.address(kind, id).String() }
+
+// get is a request for something of the repository.
+func (s *session) get(ctx context.Context, kind, id string) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "", nil)
+	if err != nil {
+		return nil, err
+	}
+	req.URL = s.address(kind, id) // not parsed from a text: it is known in parts
+	req.Host = req.URL.Host
+	return req, nil
 }
 
 // guard refuses plain http, whoever led there: a reference, a redirect or a token server's address.
