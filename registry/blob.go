@@ -47,7 +47,7 @@ func (d *download) connect(ctx context.Context) error {
 	if d.offset > 0 {
 		req.Header.Set("Range", "bytes="+strconv.FormatInt(d.offset, 10)+"-")
 	}
-	resp, err := d.s.client.Do(req)
+	resp, err := d.s.do(req)
 	if err != nil {
 		return fmt.Errorf("get blob: %w", err)
 	}

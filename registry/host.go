@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -33,6 +34,7 @@ type host struct {
 	reg    name.Registry
 	rt     http.RoundTripper // with retries and the limit of requests, without authentication
 
+	anyone     atomic.Pointer[session] // of all repositories, once it is known that the registry asks for nothing
 	challenges flight.Group[*transport.Challenge]
 	sessions   flight.Group[*session]
 }
@@ -70,7 +72,7 @@ func (c *Client) host(registry string) (*host, error) {
 	}
 	limited := &polite{inner: &guard{inner: c.roundTripper(plain), plain: plain}, slots: make(chan struct{}, c.requests())}
 	rt := &pinged{inner: &retrier{inner: limited, pause: c.firstPause()}}
-	h := &host{client: c, reg: reg, rt: transport.NewUserAgent(rt, agent)}
+	h := &host{client: c, reg: reg, rt: &named{rt, []string{agent}}}
 	h.sessions.ForgetErrors = true
 	if c.hosts.byName == nil {
 		c.hosts.byName = make(map[string]*host)
@@ -83,6 +85,9 @@ func (c *Client) host(registry string) (*host, error) {
 // with the right to do action, and with pull for each of the others. Sessions are remembered; failures are not, but
 // the ping's are.
 func (h *host) session(ctx context.Context, repo, action string, others []string) (*session, error) {
+	if s := h.anyone.Load(); s != nil {
+		return s.at(repo), nil
+	}
 	challenge, err := h.challenges.Do(ctx, "", func() (*transport.Challenge, error) {
 		return transport.Ping(ctx, h.reg, h.rt)
 	})
@@ -90,20 +95,21 @@ func (h *host) session(ctx context.Context, repo, action string, others []string
 		return nil, fmt.Errorf("connect: %w", err)
 	}
 	if challenge.Scheme == "" { // every repository is as open as the others: credentials are looked up once
-		s, err := h.sessions.Do(ctx, "", func() (*session, error) { return h.open(ctx, "", nil) })
+		s, err := h.sessions.Do(ctx, "", func() (*session, error) { return h.open(ctx, challenge, "", nil) })
 		if err != nil {
 			return nil, err
 		}
+		h.anyone.Store(s)
 		return s.at(repo), nil
 	}
 	scopes := h.scopes(repo, action, others)
 	return h.sessions.Do(ctx, repo+" "+strings.Join(scopes, " "), func() (*session, error) {
-		return h.open(ctx, repo, scopes)
+		return h.open(ctx, challenge, repo, scopes)
 	})
 }
 
 // open gets what the registry's answer to the ping asks for: nothing, credentials, or a token.
-func (h *host) open(ctx context.Context, repo string, scopes []string) (*session, error) {
+func (h *host) open(ctx context.Context, challenge *transport.Challenge, repo string, scopes []string) (*session, error) {
 	var who authn.Resource = h.reg
 	if repo != "" {
 		who = h.reg.Repo(repo)
@@ -116,12 +122,32 @@ func (h *host) open(ctx context.Context, repo string, scopes []string) (*session
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	return &session{
+	s := &session{
 		client: &http.Client{Transport: rt, CheckRedirect: checkRedirect},
-		base:   url.URL{Scheme: "https", Host: h.reg.RegistryStr()}, // the transport falls back to what the ping found
+		rt:     rt,
+		base:   url.URL{Scheme: "https", Host: h.reg.RegistryStr()},
 		repo:   repo,
 		pause:  h.client.firstPause(),
-	}, nil
+	}
+	if challenge.Insecure {
+		s.base.Scheme = "http"
+	}
+	if challenge.Scheme == "" && auth == authn.Anonymous {
+		s.rt = h.rt // there is nothing to add to a request
+	}
+	return s, nil
+}
+
+// named says who asks.
+type named struct {
+	inner http.RoundTripper
+	agent []string // the header's value
+}
+
+// RoundTrip implements http.RoundTripper.
+func (n *named) RoundTrip(req *http.Request) (*http.Response, error) {
+	req.Header["User-Agent"] = n.agent
+	return n.inner.RoundTrip(req)
 }
 
 // pinged remembers how a registry answers GET /v2/, which every new session asks it.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -103,12 +102,9 @@ func (s *session) page(ctx context.Context, at *url.URL) (page list, next *url.U
 	if err := transport.CheckError(resp, http.StatusOK); err != nil {
 		return page, nil, err
 	}
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxManifestBytes+1))
+	raw, err := readDocument(resp)
 	if err != nil {
 		return page, nil, fmt.Errorf("get list: %w", err)
-	}
-	if len(raw) > maxManifestBytes {
-		return page, nil, fmt.Errorf("get list: a page of more than %d bytes", maxManifestBytes)
 	}
 	if err := json.Unmarshal(raw, &page); err != nil {
 		return page, nil, fmt.Errorf("parse list: %w", err)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"sync"
 
@@ -129,7 +128,7 @@ func (s *session) manifest(ctx context.Context, id string) ([]byte, v1.Descripto
 		return nil, v1.Descriptor{}, fmt.Errorf("get manifest: %w", err)
 	}
 	req.Header.Set("Accept", acceptManifests)
-	resp, err := s.client.Do(req)
+	resp, err := s.do(req)
 	if err != nil {
 		return nil, v1.Descriptor{}, fmt.Errorf("get manifest: %w", err)
 	}
@@ -137,12 +136,9 @@ func (s *session) manifest(ctx context.Context, id string) ([]byte, v1.Descripto
 	if err := transport.CheckError(resp, http.StatusOK); err != nil {
 		return nil, v1.Descriptor{}, err
 	}
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxManifestBytes+1))
+	raw, err := readDocument(resp)
 	if err != nil {
 		return nil, v1.Descriptor{}, fmt.Errorf("get manifest: %w", err)
-	}
-	if len(raw) > maxManifestBytes {
-		return nil, v1.Descriptor{}, fmt.Errorf("get manifest: more than %d bytes", maxManifestBytes)
 	}
 	d := sumOf(raw)
 	if want := digest.Digest(id); validate(want) == nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -20,8 +21,9 @@ var errPlainHTTP = errors.New("plain http is allowed on loopback only")
 // session is an authenticated connection to one repository.
 type session struct {
 	client *http.Client
-	base   url.URL // scheme and host
-	repo   string  // path below /v2/
+	rt     http.RoundTripper // what the client sends requests through, or less where nothing more is needed
+	base   url.URL           // scheme and host
+	repo   string            // path below /v2/
 	pause  time.Duration
 }
 
@@ -94,6 +96,54 @@ func (s *session) get(ctx context.Context, kind, id string) (*http.Request, erro
 	req.URL = s.address(kind, id) // not parsed from a text: it is known in parts
 	req.Host = req.URL.Host
 	return req, nil
+}
+
+// do sends a request made by get. Few answers are redirects, so the http.Client, which makes ready for one with every
+// request, is only asked to follow them.
+func (s *session) do(req *http.Request) (*http.Response, error) {
+	resp, err := s.rt.RoundTrip(req)
+	if err != nil {
+		return nil, &url.Error{Op: "Get", URL: req.URL.Redacted(), Err: err}
+	}
+	switch resp.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		follower := *s.client
+		follower.Transport = &answered{first: resp, then: s.client.Transport}
+		return follower.Do(req)
+	}
+	return resp, nil
+}
+
+// answered has the answer to the first request already.
+type answered struct {
+	first *http.Response
+	then  http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (a *answered) RoundTrip(req *http.Request) (*http.Response, error) {
+	if resp := a.first; resp != nil {
+		a.first = nil
+		return resp, nil
+	}
+	return a.then.RoundTrip(req)
+}
+
+// maxBelieved bounds what is made ready for a body because its header says so, in bytes.
+const maxBelieved = 64 << 10
+
+// readDocument reads a body of bounded size to its end.
+func readDocument(resp *http.Response) ([]byte, error) {
+	if n := resp.ContentLength; n >= 0 && n <= maxBelieved {
+		raw := make([]byte, n)
+		_, err := io.ReadFull(resp.Body, raw)
+		return raw, err
+	}
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxManifestBytes+1))
+	if err == nil && len(raw) > maxManifestBytes {
+		err = fmt.Errorf("more than %d bytes", maxManifestBytes)
+	}
+	return raw, err
 }
 
 // guard refuses plain http, whoever led there: a reference, a redirect or a token server's address.
