@@ -24,6 +24,8 @@ type Record struct {
 type Call struct {
 	Syscall string        `json:"syscall"`         // "openat"
 	Errno   syscall.Errno `json:"errno,omitempty"` // 0: it succeeded
+	// Filtered says that the seccomp filter refused it: the kernel was not asked.
+	Filtered bool `json:"filtered,omitempty"`
 	// Path is absolute, in the container's own view, not resolved through symbolic links; empty: it has none.
 	Path string `json:"path,omitempty"`
 	To   string `json:"to,omitempty"` // the second path of rename, link and symlink

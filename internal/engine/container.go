@@ -57,6 +57,8 @@ type runExtra struct {
 type Container struct {
 	Record *store.Container
 	Config Config
+	// Attach is runtime.StartOptions.Attach, for the next Start; may be nil.
+	Attach func(pid int) error
 
 	engine *Engine
 	fresh  bool // it has never run: its upper directory is nobody's work
@@ -172,7 +174,7 @@ func (c *Container) Start(ctx context.Context, stdio runtime.Stdio, check func(o
 	if err != nil {
 		return nil, c.releaseNetwork(ctx, err)
 	}
-	s.Stdio, s.CheckUser = stdio, check
+	s.Stdio, s.CheckUser, s.Attach = stdio, check, c.Attach
 	r, err := c.engine.Start(ctx, s)
 	if err != nil {
 		return nil, c.releaseNetwork(ctx, err)

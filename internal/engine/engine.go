@@ -43,6 +43,7 @@ type Sandbox struct {
 	Network     *network.Network     // nil: a network namespace with loopback only (or the host's, by Options)
 	Stdio       runtime.Stdio
 	Init        bool
+	Attach      func(pid int) error // runtime.StartOptions.Attach
 }
 
 // Running is a started sandbox.

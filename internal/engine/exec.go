@@ -28,6 +28,10 @@ type ExecOptions struct {
 	Terminal bool
 	Size     *specs.Box // of the terminal; nil: unknown
 	Stdio    runtime.Stdio
+	// Seccomp is the filter of this process; nil: the container's. A process that nobody traces cannot live
+	// under a filter that leaves decisions to a tracer.
+	Seccomp *specs.LinuxSeccomp
+	Attach  func(pid int) error // runtime.ExecOptions.Attach
 }
 
 // Exec starts a process in a running container, with the container's limits: its seccomp filter,
@@ -67,6 +71,7 @@ func (e *Engine) Exec(ctx context.Context, rec *store.Container, o ExecOptions) 
 		Process: spec.Process,
 		Stdio:   o.Stdio,
 		Cgroup:  group,
+		Attach:  o.Attach,
 		Resolve: func(root *os.File, p *specs.Process) error {
 			u, err := oci.ResolveUser(root, userSpec, groups)
 			if err != nil {
@@ -90,6 +95,9 @@ func execSpec(cfg Config, st store.State, o ExecOptions) (*specs.Spec, error) {
 	so := cfg.Spec
 	so.HostIDBase, so.IDCount = extra.HostIDBase, extra.IDCount
 	so.Args, so.Terminal, so.ConsoleSize = o.Args, o.Terminal, o.Size
+	if o.Seccomp != nil {
+		so.Seccomp, so.SeccompUnconfined = o.Seccomp, false
+	}
 	so.Env = oci.MergeEnv(so.Env, o.Env)
 	if o.Cwd != "" {
 		so.Cwd = o.Cwd

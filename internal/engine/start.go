@@ -54,6 +54,7 @@ func (e *Engine) start(ctx context.Context, s *Sandbox, r *Running) error {
 		Rootfs: func(userns *os.File) (*os.File, error) {
 			return e.rootfs(s, r, lower, userns)
 		},
+		Attach: s.Attach,
 		Stdio:  s.Stdio,
 		Init:   s.Init,
 		Cgroup: group,

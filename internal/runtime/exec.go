@@ -24,6 +24,8 @@ type ExecOptions struct {
 	Cgroup     *os.File       // v2 directory of the container, or nil
 	// Resolve finishes Process from the container's root, as StartOptions.Rootfs does; may be nil.
 	Resolve func(root *os.File, p *specs.Process) error
+	// Attach is StartOptions.Attach: the process is in the container, and waits to be told its command.
+	Attach func(pid int) error
 }
 
 // Exec starts a process in a container. It works for the real root and for the ordinary user who
@@ -66,6 +68,9 @@ func Exec(ctx context.Context, o ExecOptions) (*Process, error) {
 }
 
 func (c *starting) finishExec(plan *stage.Plan, o *ExecOptions, spec *specs.Spec) error {
+	if err := c.attach(o.Attach); err != nil {
+		return err
+	}
 	if err := c.limit(plan, o.Process); err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ const signalled = 128 // added to a signal's number to make an exit code
 
 // Wait waits for the process to end; once.
 func (p *Process) Wait() (Exit, error) {
-	st, err := p.handle.Wait()
+	st, err := awaitEnd(p.handle)
 	if err != nil {
 		return Exit{}, fmt.Errorf("wait for the container: %w", err)
 	}
@@ -29,6 +29,27 @@ func (p *Process) Wait() (Exit, error) {
 		return Exit{Code: signalled + int(ws.Signal()), Signal: ws.Signal()}, nil
 	}
 	return Exit{Code: ws.ExitStatus()}, nil
+}
+
+// awaitEnd waits for a child's end, and for nothing else: where a thread of this program traces the
+// child, wait(2) would return to us the stops that are meant for the tracer.
+func awaitEnd(p *os.Process) (*os.ProcessState, error) {
+	var pollErr error
+	err := p.WithHandle(func(pidfd uintptr) {
+		for {
+			_, pollErr = unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, -1)
+			if !errors.Is(pollErr, unix.EINTR) {
+				return
+			}
+		}
+	})
+	if pollErr != nil {
+		return nil, pollErr
+	}
+	if err != nil && !errors.Is(err, os.ErrNoHandle) {
+		return nil, err
+	}
+	return p.Wait()
 }
 
 // Signal sends by pidfd. os.ErrProcessDone where the process has ended.

@@ -33,9 +33,12 @@ type StartOptions struct {
 	Rootfs func(userns *os.File) (root *os.File, err error)
 	// Network sets up the new network namespace; runs while the child mounts. Nil: loopback only.
 	Network func(ctx context.Context, netns *os.File, pid int) error
-	Stdio   Stdio
-	Init    bool     // a small init of ours as pid 1
-	Cgroup  *os.File // v2 directory for CLONE_INTO_CGROUP, or nil
+	// Attach is called with the child's pid before it does anything for the container, so that a tracer
+	// sees all of it; may be nil. Its error ends the start.
+	Attach func(pid int) error
+	Stdio  Stdio
+	Init   bool     // a small init of ours as pid 1
+	Cgroup *os.File // v2 directory for CLONE_INTO_CGROUP, or nil
 }
 
 // Process is a running container's first process.

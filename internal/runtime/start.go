@@ -75,11 +75,14 @@ func (c *starting) kill() { _ = c.process.Kill() } // gone already is as good
 // abandon ends the child and reaps it.
 func (c *starting) abandon() {
 	c.kill()
-	_, _ = c.process.Wait() // the error that made us abandon it is the one to report
+	_, _ = awaitEnd(c.process) // the error that made us abandon it is the one to report
 }
 
 // setUp does the parent's part while the child waits for the plan, and then for the network.
 func (c *starting) setUp(ctx context.Context, o *StartOptions) error {
+	if err := c.attach(o.Attach); err != nil {
+		return err
+	}
 	p := &preparer{spec: o.Spec}
 	defer p.close()
 	if err := c.openRoot(p, o); err != nil {
@@ -105,6 +108,14 @@ func (c *starting) setUp(ctx context.Context, o *StartOptions) error {
 		return nil
 	}
 	return c.setUpNetwork(ctx, o)
+}
+
+// attach shows the child to whoever wants to watch it, while it waits for its plan.
+func (c *starting) attach(to func(pid int) error) error {
+	if to == nil {
+		return nil
+	}
+	return to(c.process.Pid)
 }
 
 // openRoot has the caller mount the root, which may change the spec.

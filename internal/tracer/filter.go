@@ -1,0 +1,90 @@
+package tracer
+
+import (
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/deckhand-engine/deckhand/internal/linux/seccomp"
+)
+
+// What the filter tells the tracer with each stop (SECCOMP_RET_DATA): up to maxErrno the error to refuse with,
+// with dataDefault added where no rule of the profile named the call, or that it may pass.
+const (
+	maxErrno    = 4095
+	dataDefault = 0x1000
+	dataPass    = 0x8000
+)
+
+// Filter is the profile for a container that a Tracer watches: each call stops once for the tracer, which lets
+// pass what p allows and refuses, with p's errno, what p refuses so. Rules keep their conditions and their
+// order; actions that kill or trap stay. A nil p allows everything. p is not changed.
+//
+// Without a tracer every call that stops fails with ENOSYS.
+func Filter(p *specs.LinuxSeccomp) *specs.LinuxSeccomp {
+	if p == nil {
+		p = &specs.LinuxSeccomp{DefaultAction: specs.ActAllow}
+	}
+	out := *p
+	out.Syscalls = make([]specs.LinuxSyscall, len(p.Syscalls), len(p.Syscalls)+1)
+	highest := -1
+	for i, rule := range p.Syscalls {
+		rule.Action, rule.ErrnoRet = traced(rule.Action, rule.ErrnoRet, 0)
+		out.Syscalls[i] = rule
+		for _, name := range rule.Names {
+			if n, ok := seccomp.Number(name); ok {
+				highest = max(highest, n)
+			}
+		}
+	}
+	if highest < 0 || !refused(p.DefaultAction) {
+		out.DefaultAction, out.DefaultErrnoRet = traced(p.DefaultAction, p.DefaultErrnoRet, 0)
+		return &out
+	}
+	out.DefaultAction, out.DefaultErrnoRet = traced(p.DefaultAction, p.DefaultErrnoRet, dataDefault)
+	if newer := namesFrom(highest + 1); len(newer) > 0 {
+		out.Syscalls = append(out.Syscalls, specs.LinuxSyscall{Names: newer, Action: specs.ActTrace, ErrnoRet: number(uint(unix.ENOSYS))})
+	}
+	return &out
+}
+
+// refused reports whether an action refuses, so that package seccomp has calls that are newer than the profile
+// fail with ENOSYS instead. To it our filter refuses nothing: we must do the same.
+func refused(a specs.LinuxSeccompAction) bool {
+	switch a {
+	case specs.ActAllow, specs.ActLog, specs.ActTrace:
+		return false
+	}
+	return true
+}
+
+// traced turns an action into one that asks the tracer, where the tracer can answer for it.
+func traced(a specs.LinuxSeccompAction, errno *uint, mark uint) (specs.LinuxSeccompAction, *uint) {
+	switch a {
+	case specs.ActAllow, specs.ActLog:
+		return specs.ActTrace, number(dataPass)
+	case specs.ActTrace: // nobody traced it: the kernel says ENOSYS
+		return specs.ActTrace, number(uint(unix.ENOSYS))
+	case specs.ActErrno:
+		if errno == nil {
+			return specs.ActTrace, number(uint(unix.EPERM) | mark)
+		}
+		if *errno > maxErrno {
+			return a, errno // package seccomp says what is wrong with it
+		}
+		return specs.ActTrace, number(*errno | mark)
+	}
+	return a, errno
+}
+
+func number(n uint) *uint { return &n }
+
+// namesFrom lists the known syscalls from a number upwards.
+func namesFrom(first int) []string {
+	var names []string
+	for n := first; n <= seccomp.Last; n++ {
+		if name := seccomp.Name(n); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
