@@ -1,0 +1,3 @@
+#!/bin/bash
+service php8.2-fpm start
+exec nginx -g "daemon off;"

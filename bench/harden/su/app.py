@@ -1,0 +1,18 @@
+"""Counts visits in a database, which is kept in /var/lib/web."""
+import sqlite3
+from wsgiref.simple_server import make_server
+
+db = sqlite3.connect("/var/lib/web/visits.db")
+db.execute("create table if not exists visits (path text primary key, n integer)")
+
+
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    with db:
+        db.execute("insert into visits values (?, 1) on conflict do update set n = n + 1", (path,))
+    n = db.execute("select n from visits where path = ?", (path,)).fetchone()[0]
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"visit {n}".encode()]
+
+
+make_server("", 8000, app).serve_forever()
