@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 
 	fake "github.com/google/go-containerregistry/pkg/registry"
@@ -56,70 +56,60 @@ func newBenchServer(b *testing.B) string {
 	return strings.TrimPrefix(srv.URL, "http://")
 }
 
-// atOnce runs f for every image, 8 at a time.
-func atOnce(f func(i int)) {
-	work := make(chan int)
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			for i := range work {
-				f(i)
-			}
-		})
-	}
-	for i := range benchImages {
-		work <- i
-	}
-	close(work)
-	wg.Wait()
-}
-
-// BenchmarkImage looks at 1000 images of a registry in this process.
-func BenchmarkImage(b *testing.B) {
-	host := newBenchServer(b)
-	for b.Loop() {
-		c := &registry.Client{}
-		atOnce(func(i int) {
-			r := ref.Reference{Registry: host, Repository: fmt.Sprintf("app%d", i), Tag: "v1"}
-			if _, err := c.Image(b.Context(), r); err != nil {
+// eachImage measures f, which is given the number of an image, 4 goroutines a processor.
+func eachImage(b *testing.B, f func(i int) error) {
+	b.Helper()
+	b.SetParallelism(4)
+	var n atomic.Int64
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if err := f(int(n.Add(1)) % benchImages); err != nil {
 				b.Error(err)
 			}
-		})
-		c.Close()
-	}
+		}
+	})
+}
+
+// BenchmarkImage looks at an image of a registry in this process.
+func BenchmarkImage(b *testing.B) {
+	host := newBenchServer(b)
+	c := &registry.Client{}
+	defer c.Close()
+	eachImage(b, func(i int) error {
+		_, err := c.Image(b.Context(), ref.Reference{Registry: host, Repository: fmt.Sprintf("app%d", i), Tag: "v1"})
+		return err
+	})
 }
 
 // BenchmarkPlainClient is what BenchmarkImage is measured against: the same requests, nothing checked.
 func BenchmarkPlainClient(b *testing.B) {
 	host := newBenchServer(b)
-	for b.Loop() {
-		t := &http.Transport{MaxIdleConnsPerHost: 8}
-		c := &http.Client{Transport: t}
-		get := func(path string) []byte {
-			req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, "http://"+host+path, nil)
-			if err != nil {
-				b.Fatal(err)
-			}
-			req.Header.Set("Accept", v1.MediaTypeImageManifest)
-			resp, err := c.Do(req)
-			if err != nil {
-				b.Error(err)
-				return nil
-			}
-			defer resp.Body.Close()
-			raw, err := io.ReadAll(resp.Body)
-			if err != nil {
-				b.Error(err)
-			}
-			return raw
+	t := &http.Transport{MaxIdleConnsPerHost: 8}
+	defer t.CloseIdleConnections()
+	c := &http.Client{Transport: t}
+	get := func(path string) ([]byte, error) {
+		req, err := http.NewRequestWithContext(b.Context(), http.MethodGet, "http://"+host+path, nil)
+		if err != nil {
+			return nil, err
 		}
-		atOnce(func(i int) {
-			var m v1.Manifest
-			if err := json.Unmarshal(get(fmt.Sprintf("/v2/app%d/manifests/v1", i)), &m); err != nil {
-				b.Error(err)
-			}
-			get(fmt.Sprintf("/v2/app%d/blobs/%s", i, m.Config.Digest))
-		})
-		t.CloseIdleConnections()
+		req.Header.Set("Accept", v1.MediaTypeImageManifest)
+		resp, err := c.Do(req)
+		if err != nil {
+			return nil, err
+		}
+		defer resp.Body.Close()
+		return io.ReadAll(resp.Body)
 	}
+	eachImage(b, func(i int) error {
+		raw, err := get(fmt.Sprintf("/v2/app%d/manifests/v1", i))
+		if err != nil {
+			return err
+		}
+		var m v1.Manifest
+		if err := json.Unmarshal(raw, &m); err != nil {
+			return err
+		}
+		_, err = get(fmt.Sprintf("/v2/app%d/blobs/%s", i, m.Config.Digest))
+		return err
+	})
 }
