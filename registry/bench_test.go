@@ -60,6 +60,7 @@ func newBenchServer(b *testing.B) string {
 func eachImage(b *testing.B, f func(i int) error) {
 	b.Helper()
 	b.SetParallelism(4)
+	b.ResetTimer()
 	var n atomic.Int64
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {

@@ -52,13 +52,6 @@ func (g *Group[V]) Do(ctx context.Context, key string, fn func() (V, error)) (V,
 	}
 }
 
-// Limit sets Most of a group that is in use.
-func (g *Group[V]) Limit(most int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.Most = most
-}
-
 // take finds the flight of a key, or begins one.
 func (g *Group[V]) take(key string) (f *flight[V], mine bool) {
 	g.mu.Lock()

@@ -80,7 +80,7 @@ func TestContainer(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			s := &Source{Store: st}
+			s := New(Options{Store: st})
 			got, err := s.Container(t.Context(), "web")
 			if err != nil || got == nil {
 				t.Fatal(got, err)
@@ -99,7 +99,7 @@ func TestContainer(t *testing.T) {
 			}
 		})
 	}
-	for _, s := range []*Source{{}, {Store: stored(t, onTop(t, "app"))}} {
+	for _, s := range []*Source{New(Options{}), New(Options{Store: stored(t, onTop(t, "app"))})} {
 		if got, err := s.Container(t.Context(), "corp/app:v1"); got != nil || err != nil {
 			t.Errorf("got %v, %v", got, err)
 		}

@@ -29,8 +29,8 @@ import (
 	"github.com/deckhand-engine/deckhand/registry"
 )
 
-// Source finds images. It remembers what it found, and what it did not, and may be used by several goroutines.
-type Source struct {
+// Options are where a [Source] looks for images. The zero value is of use: for archives, layouts and podman's images.
+type Options struct {
 	Store   *store.Store     // nil: none
 	Client  *registry.Client // nil: registries are not asked
 	Offline bool             // registries are not asked
@@ -45,12 +45,22 @@ type Source struct {
 	// AnswerTime is how long a registry may take to say what an image is; 0: half a minute. One that has not answered
 	// a few times is asked no more.
 	AnswerTime time.Duration
+}
+
+// Source finds images. It remembers what it found, and what it did not, and may be used by several goroutines.
+type Source struct {
+	Options // not changed
 
 	images   flight.Group[*guard.Image]
 	patience patience
 }
 
 var _ guard.Images = (*Source)(nil)
+
+// New is a source that has found nothing yet.
+func New(o Options) *Source {
+	return &Source{Options: o, images: flight.Group[*guard.Image]{Most: maxRemembered}}
+}
 
 // maxRemembered is how many images are remembered: all base images of a large code base, not a whole registry.
 const maxRemembered = 512
@@ -68,7 +78,6 @@ const (
 
 // Image implements guard.Images.
 func (s *Source) Image(ctx context.Context, name string) (*guard.Image, error) {
-	s.images.Limit(maxRemembered)
 	return s.images.Do(ctx, name, func() (*guard.Image, error) {
 		img, err := s.find(ctx, name)
 		if err != nil {
@@ -82,24 +91,24 @@ func (s *Source) Image(ctx context.Context, name string) (*guard.Image, error) {
 func (s *Source) find(ctx context.Context, name string) (*guard.Image, error) {
 	for _, p := range []struct {
 		scheme string
-		find   func(context.Context, string) (*guard.Image, error)
+		find   func(*Source, context.Context, string) (*guard.Image, error)
 	}{
-		{schemeRegistry, s.remote},
-		{schemeStore, s.stored},
-		{schemeDocker, s.dockerArchive},
-		{schemeLayout, s.layout},
-		{schemeArchive, s.layoutArchive},
-		{schemePodman, s.podman},
-		{schemeDaemon, daemon},
+		{schemeRegistry, (*Source).remote},
+		{schemeStore, (*Source).stored},
+		{schemeDocker, (*Source).dockerArchive},
+		{schemeLayout, (*Source).layout},
+		{schemeArchive, (*Source).layoutArchive},
+		{schemePodman, (*Source).podman},
+		{schemeDaemon, (*Source).daemon},
 	} {
 		if rest, ok := strings.CutPrefix(name, p.scheme); ok {
-			return p.find(ctx, rest)
+			return p.find(s, ctx, rest)
 		}
 	}
 	return s.anywhere(ctx, name)
 }
 
-func daemon(_ context.Context, name string) (*guard.Image, error) {
+func (*Source) daemon(_ context.Context, name string) (*guard.Image, error) {
 	return nil, fmt.Errorf("docker's daemon is not asked; hand the image over:  docker save -o app.tar %s, then name docker-archive:app.tar", name)
 }
 

@@ -67,7 +67,7 @@ func TestPatience(t *testing.T) {
 			}))
 			defer server.Close()
 			host := strings.TrimPrefix(server.URL, "http://")
-			s := &Source{Client: &registry.Client{}, AnswerTime: 100 * time.Millisecond}
+			s := New(Options{Client: &registry.Client{}, AnswerTime: 100 * time.Millisecond})
 			var errs []string
 			for i := range images {
 				_, err := s.Image(t.Context(), fmt.Sprintf("docker://%s/app%d", host, i))

@@ -15,7 +15,7 @@ func TestLayoutOfPipes(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(dir, v1.ImageIndexFile), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if img, err := (&Source{}).Image(t.Context(), "oci:"+dir); err == nil || !strings.Contains(err.Error(), "is no regular file") {
+	if img, err := New(Options{}).Image(t.Context(), "oci:"+dir); err == nil || !strings.Contains(err.Error(), "is no regular file") {
 		t.Errorf("got %v, %v", img, err)
 	}
 }

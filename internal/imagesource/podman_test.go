@@ -75,7 +75,7 @@ func TestPodman(t *testing.T) {
 			root, id := podmanStorage(t, driver, img, "localhost/corp/app:v1",
 				map[string]string{"etc/passwd": rootOnly, "etc/group": "root:x:0:\n"},
 				map[string]string{"etc/passwd": withApp, "etc/group": "root:x:0:\n"})
-			s := &Source{Podman: []string{filepath.Join(root, "nosuch"), root}}
+			s := New(Options{Podman: []string{filepath.Join(root, "nosuch"), root}})
 			for _, name := range []string{"localhost/corp/app:v1", "corp/app:v1", id[:12], id, "sha256:" + id} {
 				found, err := s.Image(t.Context(), "containers-storage:"+name)
 				if err != nil {
@@ -89,7 +89,7 @@ func TestPodman(t *testing.T) {
 					t.Errorf("local: %v", found.Local)
 				}
 			}
-			if found, err := (&Source{}).Image(t.Context(), "containers-storage:["+driver+"@"+root+"+/run/x]corp/app:v1"); err != nil {
+			if found, err := New(Options{}).Image(t.Context(), "containers-storage:["+driver+"@"+root+"+/run/x]corp/app:v1"); err != nil {
 				t.Error(found, err)
 			}
 			if _, err := s.Image(t.Context(), "containers-storage:redis:7"); !errors.Is(err, errNotInPodman) {
@@ -120,7 +120,7 @@ func TestPodmanWhiteouts(t *testing.T) {
 	if err := os.Lchown(filepath.Join(top, "b/2"), 1000, 1000); err != nil {
 		t.Fatal(err)
 	}
-	img, err := (&Source{Podman: []string{root}}).Image(t.Context(), "containers-storage:corp/app:v1")
+	img, err := New(Options{Podman: []string{root}}).Image(t.Context(), "containers-storage:corp/app:v1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestPodmanFails(t *testing.T) {
 			if err := tc.spoil(root, id); err != nil {
 				t.Fatal(err)
 			}
-			got, err := (&Source{Podman: []string{root}}).Image(t.Context(), "containers-storage:a:b")
+			got, err := New(Options{Podman: []string{root}}).Image(t.Context(), "containers-storage:a:b")
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("got %v, %v", got, err)
 			}
@@ -174,7 +174,7 @@ func TestPodmanFails(t *testing.T) {
 	if err := unreadable(&fs.PathError{Op: "open", Path: "x", Err: unix.EACCES}, "/r", "a:b"); !strings.Contains(err.Error(), "podman save -o app.tar a:b") {
 		t.Errorf("got %v", err)
 	}
-	names, ok, err := (&Source{Podman: []string{t.TempDir()}}).List(t.Context(), "containers-storage:")
+	names, ok, err := New(Options{Podman: []string{t.TempDir()}}).List(t.Context(), "containers-storage:")
 	if len(names) > 0 || !ok || err != nil {
 		t.Errorf("an empty storage: %v, %v, %v", names, ok, err)
 	}

@@ -18,7 +18,7 @@ func (s *Source) remote(ctx context.Context, name string) (*guard.Image, error) 
 	if s.Offline || s.Client == nil {
 		return nil, errOffline
 	}
-	if names, many, err := s.List(ctx, schemeRegistry+name); err != nil {
+	if names, many, err := s.listRegistry(ctx, name); err != nil {
 		return nil, err
 	} else if many {
 		return nil, fmt.Errorf("it stands for %d images", len(names))

@@ -55,7 +55,7 @@ func TestRemote(t *testing.T) {
 	} {
 		t.Run("USER "+user, func(t *testing.T) {
 			full := srv.push(t, onTop(t, user), "team/app:v1")
-			s := &Source{Client: &registry.Client{}}
+			s := New(Options{Client: &registry.Client{}})
 			img, err := s.Image(t.Context(), "docker://"+full)
 			if err != nil {
 				t.Fatal(err)
@@ -84,7 +84,7 @@ func TestRemote(t *testing.T) {
 func TestRemoteLayers(t *testing.T) {
 	srv := newServer(t)
 	full := srv.push(t, onTop(t, "app"), "app:v1")
-	s := &Source{Client: &registry.Client{}, Layers: true}
+	s := New(Options{Client: &registry.Client{}, Layers: true})
 	img, err := s.Image(t.Context(), full)
 	if err != nil || !img.Local {
 		t.Fatal(img, err)
@@ -96,7 +96,7 @@ func TestRemoteLayers(t *testing.T) {
 	if n := srv.count("/blobs/" + emptyLayerOf(t, onTop(t, "app"))); n != 0 {
 		t.Errorf("a layer without entries was fetched %d times", n)
 	}
-	damaged := &Source{Client: &registry.Client{}}
+	damaged := New(Options{Client: &registry.Client{}})
 	srv.forget(func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.Contains(r.URL.Path, "/blobs/") || strings.HasSuffix(r.URL.Path, configOf(t, onTop(t, "app"))) {
 			return false
@@ -138,7 +138,7 @@ func configOf(t testing.TB, img gcr.Image) string {
 func TestImageIsRemembered(t *testing.T) {
 	srv := newServer(t)
 	full := srv.push(t, onTop(t, "app"), "app:v1")
-	s := &Source{Client: &registry.Client{}}
+	s := New(Options{Client: &registry.Client{}})
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
@@ -223,7 +223,7 @@ func saved(t testing.TB, imgs map[string]gcr.Image) string {
 func TestStore(t *testing.T) {
 	srv := newServer(t)
 	st := stored(t, onTop(t, "app"))
-	s := &Source{Store: st, Client: &registry.Client{}}
+	s := New(Options{Store: st, Client: &registry.Client{}})
 	kept, err := st.Image(t.Context(), "corp/app:v1")
 	if err != nil {
 		t.Fatal(err)
@@ -241,7 +241,7 @@ func TestStore(t *testing.T) {
 		}
 	}
 	t.Run("not there", func(t *testing.T) {
-		offline := &Source{Store: st, Client: &registry.Client{}, Offline: true}
+		offline := New(Options{Store: st, Client: &registry.Client{}, Offline: true})
 		_, err := offline.Image(t.Context(), "redis:7")
 		if err == nil || err.Error() != "it is not in the store, and no registry was asked" {
 			t.Errorf("got %v", err)
@@ -259,11 +259,11 @@ func TestStore(t *testing.T) {
 		if err := st.Tag(t.Context(), r, kept.Target); err != nil {
 			t.Fatal(err)
 		}
-		arm := &Source{Store: st, Offline: true, Platform: v1.Platform{OS: "linux", Architecture: "arm64"}}
+		arm := New(Options{Store: st, Offline: true, Platform: v1.Platform{OS: "linux", Architecture: "arm64"}})
 		if _, err := arm.Image(t.Context(), "store:"+full); !errors.Is(err, errOtherPlatform) {
 			t.Errorf("got %v", err)
 		}
-		arm = &Source{Store: st, Client: &registry.Client{}, Platform: arm.Platform}
+		arm = New(Options{Store: st, Client: &registry.Client{}, Platform: arm.Platform})
 		if img, err := arm.Image(t.Context(), full); err != nil || img.From == "the store" {
 			t.Errorf("got %v, %v", img, err)
 		}
@@ -275,7 +275,7 @@ func TestStore(t *testing.T) {
 		}
 		// What was unpacked from the blob is whole: it is read in the blob's place.
 		unpackedBefore := st.HasLayers(kept)
-		img, err := (&Source{Store: st}).Image(t.Context(), "corp/app:v1")
+		img, err := New(Options{Store: st}).Image(t.Context(), "corp/app:v1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -283,7 +283,7 @@ func TestStore(t *testing.T) {
 			t.Errorf("with the layers unpacked (%t): %q, %v", unpackedBefore, got, err)
 		}
 		err = os.RemoveAll(filepath.Join(st.Root(), "layers"))
-		img, again := (&Source{Store: st}).Image(t.Context(), "corp/app:v1")
+		img, again := New(Options{Store: st}).Image(t.Context(), "corp/app:v1")
 		if err := errors.Join(err, again); err != nil {
 			t.Fatal(err)
 		}
@@ -297,7 +297,7 @@ func TestDockerArchive(t *testing.T) {
 	one := saved(t, map[string]gcr.Image{"corp/app:v1": onTop(t, "app")})
 	two := saved(t, map[string]gcr.Image{"corp/app:v1": onTop(t, "app"), "corp/root": onTop(t, "")})
 	packed := gzipped(t, one)
-	s := &Source{}
+	s := New(Options{})
 	for name, want := range map[string]string{
 		one: "app", one + ":corp/app:v1": "app", one + ":docker.io/corp/app:v1": "app", one + ":@0": "app",
 		two + ":corp/root:latest": "", two + ":corp/root": "", packed: "app", packed + ":corp/app:v1": "app",
@@ -363,7 +363,7 @@ func TestDockerArchiveDamaged(t *testing.T) {
 		file{name: "l", link: "real"},
 		file{name: "manifest.json", content: `[{"Config":"c","Layers":["l"]}]`},
 	)))
-	img, err := (&Source{}).Image(t.Context(), "docker-archive:"+archive)
+	img, err := New(Options{}).Image(t.Context(), "docker-archive:"+archive)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -385,7 +385,7 @@ func TestLayout(t *testing.T) {
 		}
 	}
 	add(onTop(t, "app"), map[string]string{v1.AnnotationRefName: "v1"})
-	s := &Source{}
+	s := New(Options{})
 	if img, err := s.Image(t.Context(), "oci:"+dir); err != nil || img.Config.Config.User != "app" {
 		t.Errorf("the only one: %v, %v", img, err)
 	}
@@ -398,8 +398,8 @@ func TestLayout(t *testing.T) {
 		t.Fatal(err)
 	}
 	packed := tarDirectory(t, dir)
-	arm := &Source{Platform: v1.Platform{OS: "linux", Architecture: "arm64"}}
-	amd := &Source{Platform: v1.Platform{OS: "linux", Architecture: "amd64"}}
+	arm := New(Options{Platform: v1.Platform{OS: "linux", Architecture: "arm64"}})
+	amd := New(Options{Platform: v1.Platform{OS: "linux", Architecture: "amd64"}})
 	for _, scheme := range []string{"oci:" + dir, "oci-archive:" + packed, "oci-archive:" + gzipped(t, packed)} {
 		for _, tc := range []struct {
 			s         *Source
@@ -417,19 +417,19 @@ func TestLayout(t *testing.T) {
 			}
 		}
 		for tag, want := range map[string]string{"": "it holds 3 images", ":v9": "it does not hold v9 but v1"} {
-			if img, err := (&Source{}).Image(t.Context(), scheme+tag); err == nil || !strings.Contains(err.Error(), want) {
+			if img, err := New(Options{}).Image(t.Context(), scheme+tag); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s%s: %v, %v", scheme, tag, img, err)
 			}
 		}
 	}
-	if _, err := (&Source{Platform: v1.Platform{OS: "linux", Architecture: "s390x"}}).Image(t.Context(), "oci:"+dir+":multi"); !errors.Is(err, errNoPlatform) {
+	if _, err := New(Options{Platform: v1.Platform{OS: "linux", Architecture: "s390x"}}).Image(t.Context(), "oci:"+dir+":multi"); !errors.Is(err, errNoPlatform) {
 		t.Errorf("got %v", err)
 	}
 	manifest := filepath.Join(dir, "blobs", strings.Replace(manifestOf(t, onTop(t, "app")), ":", "/", 1))
 	if err := os.WriteFile(manifest, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if img, err := (&Source{}).Image(t.Context(), "oci:"+dir+":v1"); err == nil || !strings.Contains(err.Error(), "it is damaged") {
+	if img, err := New(Options{}).Image(t.Context(), "oci:"+dir+":v1"); err == nil || !strings.Contains(err.Error(), "it is damaged") {
 		t.Errorf("damaged: %v, %v", img, err)
 	}
 	if img, err := s.Image(t.Context(), "oci:"+t.TempDir()); err == nil || !strings.Contains(err.Error(), "is no OCI layout") {
@@ -444,7 +444,7 @@ func TestList(t *testing.T) {
 	}
 	h := "docker://" + srv.host + "/"
 	two := saved(t, map[string]gcr.Image{"corp/app:v1": onTop(t, "app"), "corp/root": onTop(t, "")})
-	s := &Source{Client: &registry.Client{}, Store: stored(t, onTop(t, ""))}
+	s := New(Options{Client: &registry.Client{}, Store: stored(t, onTop(t, ""))})
 	for name, want := range map[string][]string{
 		h:                                     {h + "base:latest", h + "team/a:v1", h + "team/a:v2", h + "team/b:v1"},
 		h + "team/":                           {h + "team/a:v1", h + "team/a:v2", h + "team/b:v1"},
@@ -486,7 +486,7 @@ func TestList(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	for _, name := range []string{"docker://team/", h} {
-		if _, ok, err := (&Source{Offline: name == h, Client: s.Client}).List(t.Context(), name); err == nil || !ok {
+		if _, ok, err := New(Options{Offline: name == h, Client: s.Client}).List(t.Context(), name); err == nil || !ok {
 			t.Errorf("%s: %v, %v", name, ok, err)
 		}
 	}

@@ -31,7 +31,7 @@ func (o *options) checker(std files, first string) (*check.Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	source := &imagesource.Source{Store: s, Client: client, Offline: o.offline, Layers: o.layers}
+	source := imagesource.New(imagesource.Options{Store: s, Client: client, Offline: o.offline, Layers: o.layers})
 	c := &check.Checker{
 		Env:        guard.Env{Images: source, Args: o.args(), Target: o.target},
 		Policy:     p,
