@@ -27,6 +27,13 @@ var (
 		_, _ = d.check()
 		return d.MediaType, nil
 	}
+	Validate   = validate
+	DigestLike = digestLike
+	Watched    = func(req *http.Request) bool {
+		_, w := watched(req)
+		defer w.end()
+		return w != nil
+	}
 	IsLoopback    = isLoopback
 	CheckRedirect = checkRedirect
 )

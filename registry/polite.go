@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"sync/atomic"
@@ -27,7 +26,7 @@ func (p *polite) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := p.inner.RoundTrip(req)
 	w.pause()
 	if err != nil {
-		if errors.Is(context.Cause(req.Context()), errStalled) {
+		if w.stalled() {
 			err = errStalled
 		}
 		w.end()
@@ -42,6 +41,7 @@ func (p *polite) RoundTrip(req *http.Request) (*http.Response, error) {
 type watch struct {
 	timer  *time.Timer
 	cancel context.CancelCauseFunc
+	struck atomic.Bool
 }
 
 // watched is the request with a watch over it, which runs. What has to end sooner than it could stall needs none.
@@ -50,7 +50,11 @@ func watched(req *http.Request) (*http.Request, *watch) {
 		return req, nil
 	}
 	ctx, cancel := context.WithCancelCause(req.Context())
-	w := &watch{time.AfterFunc(stallTime, func() { cancel(errStalled) }), cancel}
+	w := &watch{cancel: cancel}
+	w.timer = time.AfterFunc(stallTime, func() {
+		w.struck.Store(true)
+		cancel(errStalled)
+	})
 	if req.Method != http.MethodGet && req.Method != http.MethodHead {
 		w.pause() // an upload may take as long as it takes
 	}
@@ -70,6 +74,9 @@ func (w *watch) pause() {
 		w.timer.Stop()
 	}
 }
+
+// stalled reports whether the watch has ended the request.
+func (w *watch) stalled() bool { return w != nil && w.struck.Load() }
 
 // end lets go of the request.
 func (w *watch) end() {
