@@ -55,3 +55,13 @@ type Contents struct {
 	Tools    []string // tools an attacker would otherwise have to bring: "/usr/bin/nmap"
 	Writable []File   // programs and code that the image's user may change
 }
+
+// IsImageAddress reports whether the argument says itself that it names an image or container, and where.
+func IsImageAddress(arg string) bool {
+	for _, scheme := range []string{"docker://", "docker-archive:", "oci:", "oci-archive:", "containers-storage:", "store:", "container:"} {
+		if strings.HasPrefix(arg, scheme) {
+			return true
+		}
+	}
+	return false
+}

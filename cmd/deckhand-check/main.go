@@ -4,9 +4,10 @@ package main
 import (
 	"os"
 
+	"github.com/deckhand-engine/deckhand/guard/load"
 	"github.com/deckhand-engine/deckhand/internal/cli/checkcmd"
 )
 
 func main() {
-	os.Exit(checkcmd.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(checkcmd.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, load.Texts{}))
 }

@@ -12,11 +12,7 @@ import (
 	"slices"
 
 	"github.com/deckhand-engine/deckhand/guard"
-	"github.com/deckhand-engine/deckhand/guard/load/compose"
-	"github.com/deckhand-engine/deckhand/guard/load/dockerfiles"
 	"github.com/deckhand-engine/deckhand/guard/load/images"
-	"github.com/deckhand-engine/deckhand/guard/load/kube"
-	"github.com/deckhand-engine/deckhand/guard/load/units"
 	"github.com/deckhand-engine/deckhand/guard/policy"
 	"github.com/deckhand-engine/deckhand/guard/rules"
 )
@@ -33,10 +29,19 @@ type Containers interface {
 	Container(ctx context.Context, name string) (*guard.Subject, error)
 }
 
+// Texts reads texts: guard/load's do, which link much that images need none of.
+type Texts interface {
+	// Kind finds out what a text is; empty: it is nothing that can be checked.
+	Kind(src guard.Source) guard.Kind
+	// Load reads the subjects of a text of one of the [TextKinds].
+	Load(ctx context.Context, src guard.Source, kind guard.Kind, env guard.Env) ([]*guard.Subject, error)
+}
+
 // Checker checks documents. It may be used by several goroutines.
 type Checker struct {
 	Env        guard.Env
 	Policy     *policy.Policy // nil: the default
+	Texts      Texts          // nil: no text is anything that can be checked
 	Containers Containers     // nil: none
 	// List expands an argument that stands for many images, as a whole registry does; nil: none does. ok is false
 	// where name is no such argument.
@@ -48,18 +53,18 @@ type Checker struct {
 func (c *Checker) Text(ctx context.Context, src guard.Source, kind guard.Kind) *guard.Document {
 	said := kind
 	if kind == "" {
-		kind = KindOf(src)
+		kind = c.kindOf(src)
 	}
 	doc := &guard.Document{Path: src.Path, Kind: kind, Source: src.Data}
 	subjects, err := c.load(ctx, src, kind)
 	var syntax *guard.SyntaxError
 	switch {
 	case errors.As(err, &syntax):
-		doc.Findings = append(doc.Findings, syntaxFinding(src, syntax))
+		doc.Findings = append(doc.Findings, c.syntaxFinding(src, syntax))
 	case err != nil:
 		doc.Err = err
 		return doc
-	case said != "" && len(subjects) == 0 && KindOf(src) != said:
+	case said != "" && len(subjects) == 0 && c.kindOf(src) != said:
 		doc.Err = fmt.Errorf("there is nothing in it of the kind %s", said)
 		return doc
 	}
@@ -68,28 +73,19 @@ func (c *Checker) Text(ctx context.Context, src guard.Source, kind guard.Kind) *
 
 // load reads the subjects of a text.
 func (c *Checker) load(ctx context.Context, src guard.Source, kind guard.Kind) ([]*guard.Subject, error) {
-	switch kind {
-	case guard.KindDockerfile:
-		return dockerfiles.Load(ctx, src, c.Env)
-	case guard.KindCompose:
-		return compose.Load(ctx, src, c.Env)
-	case guard.KindKubernetes:
-		return kube.Load(ctx, src, c.Env)
-	case guard.KindQuadlet, guard.KindUnit:
-		return units.Load(ctx, src, c.Env)
-	case guard.KindImage, guard.KindContainer:
-		return nil, fmt.Errorf("read %s: a text is no %s", src.Path, kind)
+	if c.Texts == nil || kind == "" {
+		return nil, ErrUnknownKind
 	}
-	return nil, ErrUnknownKind
+	return c.Texts.Load(ctx, src, kind, c.Env)
 }
 
 // syntaxFinding tells of a text that cannot be read. A Helm template is YAML only once Helm has rendered it.
-func syntaxFinding(src guard.Source, e *guard.SyntaxError) guard.Finding {
+func (c *Checker) syntaxFinding(src guard.Source, e *guard.SyntaxError) guard.Finding {
 	f := guard.Finding{
 		Rule: notChecked, Severity: guard.Error, Message: e.Text,
 		Where: guard.Location{Path: src.Path, Line: max(e.Line, 1)},
 	}
-	if isTemplate(src) {
+	if c.isTemplate(src) {
 		f.Severity = guard.Info
 		f.Hint = "check what Helm makes of it:  helm template CHART | deckhand check -"
 	}

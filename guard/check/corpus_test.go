@@ -14,6 +14,7 @@ import (
 
 	"github.com/deckhand-engine/deckhand/guard"
 	"github.com/deckhand-engine/deckhand/guard/check"
+	"github.com/deckhand-engine/deckhand/guard/load"
 )
 
 // moduleRoot is where go.mod is.
@@ -26,7 +27,7 @@ const leastCorpus = 300
 // compose file and manifest among them: nothing crashes, every finding has a rule, a message and a line of the text,
 // and what BuildKit's own documentation shows as a Dockerfile can be read.
 func TestCorpus(t *testing.T) {
-	c := &check.Checker{Env: guard.Env{}}
+	c := &check.Checker{Texts: load.Texts{}, Env: guard.Env{}}
 	n := 0
 	for name, text := range corpus(t) {
 		n++

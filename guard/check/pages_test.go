@@ -12,6 +12,7 @@ import (
 	"github.com/deckhand-engine/deckhand/docs"
 	"github.com/deckhand-engine/deckhand/guard"
 	"github.com/deckhand-engine/deckhand/guard/check"
+	"github.com/deckhand-engine/deckhand/guard/load"
 	"github.com/deckhand-engine/deckhand/guard/rules"
 )
 
@@ -107,16 +108,16 @@ func (e example) check(t *testing.T) *guard.Document {
 	case "ini service":
 		name, kind = "web.service", guard.KindUnit
 	case "json image-config":
-		c := &check.Checker{Env: guard.Env{Images: configImage(e.text)}}
+		c := &check.Checker{Texts: load.Texts{}, Env: guard.Env{Images: configImage(e.text)}}
 		return c.Image(t.Context(), "page")
 	default:
 		t.Fatalf("line %d: a block of %q is no kind of document", e.line, e.info)
 	}
 	src := guard.Source{Path: name, File: filepath.Join(t.TempDir(), name), Data: []byte(e.text)}
-	if found := check.KindOf(src); found != kind {
+	if found := (load.Texts{}).Kind(src); found != kind {
 		t.Errorf("line %d: it is taken for %q", e.line, found)
 	}
-	c := &check.Checker{Env: guard.Env{Images: fakeImages{}}}
+	c := &check.Checker{Texts: load.Texts{}, Env: guard.Env{Images: fakeImages{}}}
 	return c.Text(t.Context(), src, kind)
 }
 

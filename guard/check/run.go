@@ -173,7 +173,7 @@ func (r *run) argument(ctx context.Context, arg string) error {
 	if arg == "-" {
 		return r.add(ctx, arg, r.stdin)
 	}
-	if IsImageAddress(arg) {
+	if guard.IsImageAddress(arg) {
 		return r.image(ctx, arg)
 	}
 	info, err := os.Stat(arg)
@@ -182,7 +182,7 @@ func (r *run) argument(ctx context.Context, arg string) error {
 		return r.directory(ctx, arg)
 	case err == nil:
 		return r.add(ctx, arg, func(ctx context.Context) *guard.Document { return r.file(ctx, arg, true) })
-	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) || isPath(arg):
+	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENOTDIR) || r.isPath(arg):
 		return r.failed(ctx, arg, err)
 	}
 	return r.image(ctx, arg)
@@ -193,19 +193,9 @@ func (r *run) failed(ctx context.Context, path string, err error) error {
 	return r.add(ctx, path, func(context.Context) *guard.Document { return &guard.Document{Path: path, Err: err} })
 }
 
-// IsImageAddress reports whether the argument says itself that it names an image or container, and where.
-func IsImageAddress(arg string) bool {
-	for _, scheme := range []string{"docker://", "docker-archive:", "oci:", "oci-archive:", "containers-storage:", "store:", "container:"} {
-		if strings.HasPrefix(arg, scheme) {
-			return true
-		}
-	}
-	return false
-}
-
 // isPath reports whether an argument can only be meant as a path.
-func isPath(arg string) bool {
-	return strings.HasPrefix(arg, "/") || strings.HasPrefix(arg, ".") || strings.HasSuffix(arg, "/") || candidate(filepath.Base(arg))
+func (c *Checker) isPath(arg string) bool {
+	return strings.HasPrefix(arg, "/") || strings.HasPrefix(arg, ".") || strings.HasSuffix(arg, "/") || c.candidate(filepath.Base(arg))
 }
 
 // image adds a container, an image, or all that a registry has.
@@ -236,7 +226,7 @@ func (r *run) images(ctx context.Context, names []string) error {
 
 func (r *run) containerOrImage(ctx context.Context, arg string) *guard.Document {
 	name, only := strings.CutPrefix(arg, "container:")
-	if r.Containers != nil && (only || !IsImageAddress(arg)) {
+	if r.Containers != nil && (only || !guard.IsImageAddress(arg)) {
 		s, err := r.Containers.Container(ctx, name)
 		switch {
 		case err != nil:
@@ -249,7 +239,7 @@ func (r *run) containerOrImage(ctx context.Context, arg string) *guard.Document 
 		return &guard.Document{Path: arg, Kind: guard.KindContainer, Err: fmt.Errorf("no such container: %s", name)}
 	}
 	doc := r.Image(ctx, arg)
-	if doc.Err != nil && len(doc.Subjects) == 0 && !IsImageAddress(arg) {
+	if doc.Err != nil && len(doc.Subjects) == 0 && !guard.IsImageAddress(arg) {
 		doc.Err = fmt.Errorf("%w; as an image: %w", ErrNotFound, doc.Err)
 	}
 	return doc
@@ -261,7 +251,8 @@ func (r *run) directory(ctx context.Context, dir string) error {
 		return r.failed(ctx, dir, fmt.Errorf("it is an image layout: name it oci:%s", dir))
 	}
 	w := &walker{
-		entered: r.searching,
+		candidate: r.candidate,
+		entered:   r.searching,
 		found: func(name string) error {
 			return r.add(ctx, name, func(ctx context.Context) *guard.Document { return r.file(ctx, name, false) })
 		},
@@ -286,7 +277,7 @@ func (r *run) file(ctx context.Context, name string, named bool) *guard.Document
 	src := guard.Source{Path: name, File: name, Data: data}
 	kind := r.kind(src, named, err)
 	switch {
-	case kind == "" && optional && nothing(name, named, err):
+	case kind == "" && optional && r.nothing(name, named, err):
 		return nil
 	case kind == "" && isArchive(name):
 		err = fmt.Errorf("it is an archive: if it holds an image, name it docker-archive:%s or oci-archive:%s", name, name)
@@ -303,7 +294,7 @@ func (r *run) kind(src guard.Source, named bool, err error) guard.Kind {
 	case named && r.options.Kind != "":
 		return r.options.Kind
 	case err == nil:
-		return KindOf(src)
+		return r.kindOf(src)
 	}
 	return ""
 }
@@ -313,8 +304,8 @@ func (r *run) excluded(name string) bool { return r.Policy != nil && r.Policy.Ex
 
 // nothing reports whether a file of no kind, read with that error, is nothing to check: what has gone since the walk met
 // it is neither.
-func nothing(name string, named bool, err error) bool {
-	return err == nil || errors.Is(err, errTooLarge) && !dockerfileName(name) || !named && errors.Is(err, fs.ErrNotExist)
+func (c *Checker) nothing(name string, named bool, err error) bool {
+	return err == nil || errors.Is(err, errTooLarge) && !c.dockerfileName(name) || !named && errors.Is(err, fs.ErrNotExist)
 }
 
 // stdin checks what comes from standard input.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/deckhand-engine/deckhand/guard"
 	"github.com/deckhand-engine/deckhand/guard/check"
+	"github.com/deckhand-engine/deckhand/guard/load"
 )
 
 // tree makes files; a name that ends with | is a pipe.
@@ -42,7 +43,7 @@ func tree(t *testing.T, files map[string]string) string {
 func outcome(t *testing.T, dir string, args []string, o check.RunOptions) []string {
 	t.Helper()
 	var got []string
-	err := (&check.Checker{}).Run(t.Context(), args, o, func(doc *guard.Document) error {
+	err := (&check.Checker{Texts: load.Texts{}}).Run(t.Context(), args, o, func(doc *guard.Document) error {
 		line := strings.TrimPrefix(doc.Path, dir+"/")
 		if doc.Err != nil {
 			line += ": " + strings.ReplaceAll(doc.Err.Error(), dir, "DIR")
@@ -126,7 +127,7 @@ func TestCancel(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		o := check.RunOptions{Now: func(string) { cancel() }}
-		ended <- (&check.Checker{}).Run(ctx, []string{filepath.Join(dir, "Dockerfile")}, o, func(*guard.Document) error {
+		ended <- (&check.Checker{Texts: load.Texts{}}).Run(ctx, []string{filepath.Join(dir, "Dockerfile")}, o, func(*guard.Document) error {
 			return errors.New("there is nothing to hand out")
 		})
 	}()
@@ -172,7 +173,7 @@ func TestVanishing(t *testing.T) {
 	dir := tree(t, files)
 	var gone sync.Once
 	var got []string
-	err := (&check.Checker{}).Run(t.Context(), []string{dir}, check.RunOptions{Jobs: 1}, func(doc *guard.Document) error {
+	err := (&check.Checker{Texts: load.Texts{}}).Run(t.Context(), []string{dir}, check.RunOptions{Jobs: 1}, func(doc *guard.Document) error {
 		gone.Do(func() {
 			if err := os.RemoveAll(filepath.Join(dir, "b")); err != nil {
 				t.Error(err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/deckhand-engine/deckhand/guard"
 	"github.com/deckhand-engine/deckhand/guard/check"
+	"github.com/deckhand-engine/deckhand/guard/load"
 	"github.com/deckhand-engine/deckhand/guard/policy"
 )
 
@@ -45,7 +46,7 @@ func TestSkipUnknown(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			err := (&check.Checker{Policy: p}).Run(t.Context(), args, check.RunOptions{SkipUnknown: tt.skip}, func(doc *guard.Document) error {
+			err := (&check.Checker{Texts: load.Texts{}, Policy: p}).Run(t.Context(), args, check.RunOptions{SkipUnknown: tt.skip}, func(doc *guard.Document) error {
 				rel, err := filepath.Rel(dir, doc.Path)
 				if doc.Err != nil {
 					rel += ": " + doc.Err.Error()

@@ -16,6 +16,7 @@ import (
 
 	"github.com/deckhand-engine/deckhand/guard"
 	"github.com/deckhand-engine/deckhand/guard/check"
+	"github.com/deckhand-engine/deckhand/guard/load"
 	"github.com/deckhand-engine/deckhand/guard/policy"
 )
 
@@ -56,7 +57,7 @@ func (tt truths) run(t *testing.T) {
 
 func (tt truths) check(t *testing.T, c truth) *guard.Document {
 	t.Helper()
-	checker := &check.Checker{Env: guard.Env{Images: fakeImages{}}, Policy: &tt.policy}
+	checker := &check.Checker{Texts: load.Texts{}, Env: guard.Env{Images: fakeImages{}}, Policy: &tt.policy}
 	if tt.kind == guard.KindImage {
 		return checker.Image(t.Context(), c.text)
 	}
@@ -112,7 +113,7 @@ func applyFixes(t *testing.T, doc *guard.Document) {
 				t.Errorf("%s: fix %q: %v", f.Rule, fix.Title, err)
 				continue
 			}
-			c := &check.Checker{Env: guard.Env{Images: fakeImages{}}}
+			c := &check.Checker{Texts: load.Texts{}, Env: guard.Env{Images: fakeImages{}}}
 			again := c.Text(t.Context(), guard.Source{Path: doc.Path, File: fileOf(doc), Data: fixed}, doc.Kind)
 			for _, left := range again.Findings {
 				if left.Rule == f.Rule && left.Subject == f.Subject || left.Rule == "DH000" {

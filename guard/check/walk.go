@@ -16,12 +16,13 @@ import (
 // walker goes through directories for files that can be checked. What git ignores is left out, and so is .git.
 // Symbolic links are not followed.
 type walker struct {
-	start    string              // where the walk began
-	top      []string            // of the work tree (or the walk's root, where there is none), as path components
-	excluded func(string) bool   // by the policy; a path as the user would type it
-	entered  func(string)        // told of every directory
-	found    func(string) error  // told of every file
-	trouble  func(string, error) // told of what cannot be read
+	start     string              // where the walk began
+	top       []string            // of the work tree (or the walk's root, where there is none), as path components
+	candidate func(string) bool   // of names: it may be something to check
+	excluded  func(string) bool   // by the policy; a path as the user would type it
+	entered   func(string)        // told of every directory
+	found     func(string) error  // told of every file
+	trouble   func(string, error) // told of what cannot be read
 }
 
 // walk goes through dir in lexical order.
@@ -50,7 +51,7 @@ func (w *walker) dir(ctx context.Context, shown string, at []string, ignored []g
 	matcher := gitignore.NewMatcher(ignored)
 	for _, e := range entries {
 		p, name := append(slices.Clip(at), e.Name()), filepath.Join(shown, e.Name())
-		if !interesting(e) || matcher.Match(p, e.IsDir()) || w.excluded != nil && w.excluded(name) {
+		if !w.interesting(e) || matcher.Match(p, e.IsDir()) || w.excluded != nil && w.excluded(name) {
 			continue
 		}
 		var err error
@@ -82,11 +83,11 @@ func (w *walker) entries(shown string, at []string, ignored []gitignore.Pattern)
 }
 
 // interesting reports whether a walk goes into a directory, or looks into a file.
-func interesting(e fs.DirEntry) bool {
+func (w *walker) interesting(e fs.DirEntry) bool {
 	if e.IsDir() {
 		return e.Name() != ".git"
 	}
-	return e.Type().IsRegular() && candidate(e.Name())
+	return e.Type().IsRegular() && w.candidate(e.Name())
 }
 
 // patterns reads the .gitignore of a directory; that of the work tree's top comes with what .git/info/exclude says.

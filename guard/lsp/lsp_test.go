@@ -18,6 +18,7 @@ import (
 
 	"github.com/deckhand-engine/deckhand/guard"
 	"github.com/deckhand-engine/deckhand/guard/check"
+	"github.com/deckhand-engine/deckhand/guard/load"
 	"github.com/deckhand-engine/deckhand/guard/lsp"
 	"github.com/deckhand-engine/deckhand/guard/policy"
 )
@@ -37,7 +38,7 @@ func (c *checker) Text(ctx context.Context, src guard.Source, kind guard.Kind) *
 	}
 	defer c.running.Add(-1)
 	doc := &guard.Document{Path: src.Path, Kind: kind, Source: src.Data}
-	if kind == "" && check.KindOf(src) == "" {
+	if kind == "" && (load.Texts{}).Kind(src) == "" {
 		doc.Err = check.ErrUnknownKind
 		return doc
 	}

@@ -37,6 +37,27 @@ func TestDeckhandIsLight(t *testing.T) {
 	}
 }
 
+// forTexts are the modules that texts are read with. They cost half of the start-up time of a check.
+var forTexts = []string{"github.com/moby/buildkit", "github.com/compose-spec/compose-go", "github.com/santhosh-tekuri/jsonschema", "k8s.io"}
+
+// TestCheckImagesIsLight walks what the check of images imports. That the whole check imports more keeps it honest.
+func TestCheckImagesIsLight(t *testing.T) {
+	for program, light := range map[string]bool{"deckhand-check-images": true, "deckhand-check": false} {
+		importers := closure(t, module+"/cmd/"+program)
+		for _, m := range forTexts {
+			links := ""
+			for imported := range importers {
+				if strings.HasPrefix(imported, m+"/") {
+					links = chain(importers, imported)
+				}
+			}
+			if (links == "") != light {
+				t.Errorf("%s links %s: %q", program, m, links)
+			}
+		}
+	}
+}
+
 // TestBuildIsHeavy keeps the test above honest: the same walk does find BuildKit behind deckhand-build.
 func TestBuildIsHeavy(t *testing.T) {
 	if _, ok := closure(t, module+"/cmd/deckhand-build")["github.com/moby/buildkit/client/llb"]; !ok {

@@ -9,7 +9,7 @@ import (
 // layers are the packages from the bottom up. A package imports only from layers below its own; the packages
 // of one line may import each other.
 var layers = [][]string{
-	{"ref", "dockerfile", "docs", "internal/version", "internal/flight", "internal/need"},
+	{"ref", "dockerfile", "docs", "internal/version", "internal/flight", "internal/need", "internal/programs"},
 	{"internal/linux/..."},
 	{"oci"},
 	{"internal/network"},
@@ -43,7 +43,7 @@ var layers = [][]string{
 	{"internal/build"},
 	{"internal/cli/buildcmd", "internal/cli/checkcmd", "internal/cli/hardencmd"},
 	{"internal/cli"},
-	{"cmd/deckhand", "cmd/deckhand-build", "cmd/deckhand-check", "cmd/deckhand-harden", "cmd/deckhand-probe", "bench/..."},
+	{"cmd/deckhand", "cmd/deckhand-build", "cmd/deckhand-check", "cmd/deckhand-check-images", "cmd/deckhand-harden", "cmd/deckhand-probe", "bench/..."},
 }
 
 // forTests are the packages that only tests import.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/deckhand-engine/deckhand/internal/linux/mountns"
 	"github.com/deckhand-engine/deckhand/internal/linux/rootless"
+	"github.com/deckhand-engine/deckhand/internal/programs"
 	"github.com/deckhand-engine/deckhand/internal/ui"
 	"github.com/deckhand-engine/deckhand/internal/unchanged"
 )
@@ -80,7 +81,7 @@ func execBuild(path string, argv []string) error {
 			return err
 		}
 	}
-	return execProgram(path, argv)
+	return programs.Become(path, argv)
 }
 
 // globalFlags are the global flags given before the command's name.

@@ -1,15 +1,30 @@
 package cli
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
+
+	"github.com/deckhand-engine/deckhand/guard"
 )
 
-// checkProgram holds the checks; it is a program of its own because what it reads Dockerfiles and manifests with
-// would slow the start of every container.
-const checkProgram = "deckhand-check"
+// The checks are programs of their own because what they read Dockerfiles and manifests with would slow the start of
+// every container. What they read manifests with slows even the check of an image, so there is a program without it.
+const (
+	checkProgram  = "deckhand-check"
+	imagesProgram = "deckhand-check-images" // becomes checkProgram where it is given more than images
+)
 
 func newCheck(a *app) *cobra.Command {
-	return a.byProgram(checkProgram, "check [OPTIONS] [PATH|IMAGE|CONTAINER|-]...", "Find what will run as root, and what else it should not be allowed")
+	cmd := a.byProgram(checkProgram, "check [OPTIONS] [PATH|IMAGE|CONTAINER|-]...", "Find what will run as root, and what else it should not be allowed")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		program := checkProgram
+		if _, err := findProgram(imagesProgram); err == nil && slices.ContainsFunc(args, guard.IsImageAddress) {
+			program = imagesProgram
+		}
+		return a.become(program, cmd.Name(), args)
+	}
+	return cmd
 }
 
 func newLsp(a *app) *cobra.Command {

@@ -2,37 +2,20 @@ package cli
 
 import (
 	"errors"
-	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/deckhand-engine/deckhand/internal/programs"
 )
 
 // findProgram finds one of deckhand's other programs: beside this executable, then in PATH.
 func findProgram(name string) (string, error) {
-	if self, err := os.Executable(); err == nil {
-		p := filepath.Join(filepath.Dir(self), name)
-		if st, err := os.Stat(p); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
-			return p, nil
-		}
-	}
-	p, err := exec.LookPath(name)
-	if errors.Is(err, exec.ErrNotFound) {
-		return "", withHint(fmt.Errorf("%s is neither beside this program nor in PATH", name),
-			"install it:  go install github.com/deckhand-engine/deckhand/cmd/"+name+"@latest")
+	p, err := programs.Find(name)
+	if missing, ok := errors.AsType[*programs.MissingError](err); ok {
+		return "", withHint(err, missing.Hint())
 	}
 	return p, err
-}
-
-// execProgram replaces this process by another program.
-func execProgram(path string, argv []string) error {
-	if err := syscall.Exec(path, argv, os.Environ()); err != nil {
-		return fmt.Errorf("start %s: %w", path, err)
-	}
-	return nil
 }
 
 // completeBy asks another program, which alone knows its flags. before are arguments that come first.
@@ -52,17 +35,20 @@ func completeBy(name string, before ...string) cobra.CompletionFunc {
 	}
 }
 
+// become has another program do the command.
+func (a *app) become(program, command string, args []string) error {
+	path, err := findProgram(program)
+	if err != nil {
+		return err
+	}
+	argv := append([]string{program}, a.globalFlags()...)
+	return programs.Become(path, append(append(argv, command), args...))
+}
+
 // byProgram is a command that another of deckhand's programs has under the same name.
 func (a *app) byProgram(program, use, short string) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, DisableFlagParsing: true}
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		path, err := findProgram(program)
-		if err != nil {
-			return err
-		}
-		argv := append([]string{program}, a.globalFlags()...)
-		return execProgram(path, append(append(argv, cmd.Name()), args...))
-	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.become(program, cmd.Name(), args) }
 	cmd.ValidArgsFunction = completeBy(program, cmd.Name())
 	return cmd
 }

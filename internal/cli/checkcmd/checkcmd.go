@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/deckhand-engine/deckhand/guard/check"
 	"github.com/deckhand-engine/deckhand/internal/ui"
 )
 
@@ -40,15 +41,16 @@ type files struct {
 	status   *ui.Status // on err
 }
 
-// Main runs the program and returns its exit code.
-func Main(args []string, in, out, errw *os.File) int {
+// Main runs the program and returns its exit code. texts reads texts; nil: the program is for images, and becomes
+// deckhand-check for all else.
+func Main(args []string, in, out, errw *os.File, texts check.Texts) int {
 	debug.SetGCPercent(200) // what a document needs is gone before the next but few: little is ever live
 	debug.SetMemoryLimit(maxGarbage)
-	return run(args, files{in, out, errw, ui.NewStatus(errw)})
+	return run(args, files{in, out, errw, ui.NewStatus(errw)}, texts)
 }
 
-func run(args []string, std files) int {
-	root := newRoot(std)
+func run(args []string, std files, texts check.Texts) int {
+	root := newRoot(std, &options{texts: texts, argv: args})
 	root.SetArgs(args)
 	root.SetIn(std.in)
 	root.SetOut(std.out)
@@ -112,8 +114,7 @@ func finish(ctx context.Context, w io.Writer, err error) int {
 }
 
 // newRoot has the two commands. `deckhand` stands before them on the user's command line.
-func newRoot(std files) *cobra.Command {
-	o := &options{}
+func newRoot(std files, o *options) *cobra.Command {
 	root := &cobra.Command{Use: "deckhand", SilenceErrors: true, SilenceUsage: true}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	root.CompletionOptions.DisableDefaultCmd = true

@@ -35,6 +35,7 @@ func (o *options) checker(std files, first string) (*check.Checker, error) {
 	c := &check.Checker{
 		Env:        guard.Env{Images: source, Args: o.args(), Target: o.target},
 		Policy:     p,
+		Texts:      o.texts,
 		Containers: source,
 		List:       source.List,
 	}

@@ -45,7 +45,7 @@ func (o *options) fixAll(ctx context.Context, std files, c *check.Checker, args 
 func changeable(args []string) []string {
 	return slices.DeleteFunc(slices.Clone(args), func(arg string) bool {
 		info, err := os.Stat(arg)
-		return err != nil || check.IsImageAddress(arg) || !info.IsDir() && !info.Mode().IsRegular()
+		return err != nil || guard.IsImageAddress(arg) || !info.IsDir() && !info.Mode().IsRegular()
 	})
 }
 

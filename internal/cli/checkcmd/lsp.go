@@ -38,6 +38,9 @@ Exit status: 0 after an orderly shutdown, 1 when the editor left without one, 12
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.texts == nil {
+				return o.becomeWhole()
+			}
 			return lsp.Serve(cmd.Context(), std.in, stdout{std.out}, lsp.Options{
 				Checker: &editorChecker{options: o, std: std, now: time.Now}, //nolint:forbidigo // the program's clock
 				Page:    docs.Page, Version: version.Number(), Log: o.log(std.err),

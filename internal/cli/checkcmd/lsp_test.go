@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/deckhand-engine/deckhand/guard"
+	"github.com/deckhand-engine/deckhand/guard/load"
 )
 
 // asProgram makes the test's own executable be deckhand-check.
@@ -28,7 +29,7 @@ const asProgram = "DECKHAND_TEST_AS_CHECK"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
-		os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+		os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, load.Texts{}))
 	}
 	os.Exit(m.Run())
 }
@@ -257,7 +258,7 @@ func TestLspUsage(t *testing.T) {
 func TestFreshness(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	t.Setenv("DECKHAND_DATA_ROOT", filepath.Join(t.TempDir(), "none"))
-	e := &editorChecker{options: &options{offline: true, noPolicy: true}, std: files{err: io.Discard}, now: func() time.Time { return now }}
+	e := &editorChecker{options: &options{texts: load.Texts{}, offline: true, noPolicy: true}, std: files{err: io.Discard}, now: func() time.Time { return now }}
 	made := func() time.Time {
 		if doc := e.Text(t.Context(), guard.Source{Path: "Dockerfile", Data: []byte("FROM scratch\n")}, guard.KindDockerfile); doc.Err != nil {
 			t.Fatal(doc.Err)

@@ -18,6 +18,9 @@ import (
 
 // options are the flags.
 type options struct {
+	texts check.Texts // nil: there are images only
+	argv  []string    // as the program was given them
+
 	dataRoot string
 	debug    bool
 

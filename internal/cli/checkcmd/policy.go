@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/deckhand-engine/deckhand/guard"
-	"github.com/deckhand-engine/deckhand/guard/check"
 	"github.com/deckhand-engine/deckhand/guard/policy"
 )
 
@@ -54,7 +53,7 @@ func (o *options) readPolicy(first string) (*policy.Policy, error) {
 func policyDir(first string) string {
 	info, err := os.Stat(first)
 	switch {
-	case err != nil || check.IsImageAddress(first):
+	case err != nil || guard.IsImageAddress(first):
 		return "."
 	case info.IsDir():
 		return first

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync/atomic"
 
@@ -29,6 +30,9 @@ func (o *options) run(ctx context.Context, std files, args []string) error {
 		return explain(std.out, o.explain)
 	case len(args) == 0:
 		args = []string{"."}
+	}
+	if o.texts == nil && slices.ContainsFunc(args, isText) {
+		return o.becomeWhole()
 	}
 	c, err := o.checker(std, args[0])
 	if err != nil {
