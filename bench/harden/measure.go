@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/deckhand-engine/deckhand/guard/probe"
+	"github.com/deckhand-engine/deckhand/guard/proof"
+)
+
+// exitNotProven is harden's answer for a service that cannot do without some privilege.
+const exitNotProven = 3
+
+// row is what came of one service.
+type row struct {
+	service string
+	proof   *proof.Proof  // nil: there is none
+	took    time.Duration // of harden, the first build not included
+	failure error         // of the build, of harden, or of the verification
+}
+
+// measure hardens one service and verifies what was written.
+func (l *lab) measure(ctx context.Context, s *service, timeout time.Duration) *row {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	l.say("%s: build", s.name)
+	r := &row{service: s.name}
+	if r.failure = l.buildImage(ctx, s, s.dir+"/Dockerfile", s.image()); r.failure != nil {
+		return r
+	}
+	l.say("%s: harden", s.name)
+	dir, err := l.harden(ctx, s, r)
+	if err != nil {
+		r.failure = err
+		return r
+	}
+	l.say("%s: verify", s.name)
+	if err := l.verify(ctx, s, dir, r.proof); err != nil {
+		r.failure = fmt.Errorf("verify: %w", err)
+	}
+	return r
+}
+
+// harden runs the command, fills the row and returns the directory that was written.
+func (l *lab) harden(ctx context.Context, s *service, r *row) (dir string, err error) {
+	dir, err = filepath.Abs(filepath.Join(l.proofs, s.name))
+	if err != nil {
+		return "", err
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return "", err
+	}
+	check, err := filepath.Abs(s.check())
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil { //nolint:gosec // like any other directory of output
+		return "", err
+	}
+	args := []string{"deckhand", "harden", "--check-host", check, "--output", dir}
+	if s.exercise != "" {
+		args = append(args, "--exercise", s.exercise)
+	}
+	began := now()
+	_, err = l.do(ctx, append(args, s.dir)...)
+	r.took = since(began)
+	if ended, ok := errors.AsType[*commandError](err); err != nil && (!ok || ended.code != exitNotProven) {
+		return "", err
+	}
+	notProven := err
+	if r.proof, err = readProof(dir); err != nil {
+		return "", errors.Join(notProven, err)
+	}
+	return dir, nil
+}
+
+func readProof(dir string) (*proof.Proof, error) {
+	content, err := os.ReadFile(filepath.Join(dir, "proof.json"))
+	if err != nil {
+		return nil, err
+	}
+	var p proof.Proof
+	if err := json.Unmarshal(content, &p); err != nil {
+		return nil, fmt.Errorf("read proof.json: %w", err)
+	}
+	return &p, nil
+}
+
+// verify builds the Dockerfile that was written, plays it with the profile that was written, and looks at all its
+// processes from outside.
+func (l *lab) verify(ctx context.Context, s *service, dir string, p *proof.Proof) error {
+	image := s.image() + "-hardened"
+	if err := l.buildImage(ctx, s, filepath.Join(dir, "Dockerfile"), image); err != nil {
+		return err
+	}
+	_, err := l.play(ctx, s, image, []string{"--profile", dir}, func(pid int) error {
+		return audit(proc(), pid, &p.Profile)
+	})
+	return err
+}
+
+// hardened reports whether the service runs as an ordinary user without any privilege.
+func (r *row) hardened() bool {
+	if r.failure != nil || r.proof == nil {
+		return false
+	}
+	p := &r.proof.Profile
+	uid, _, _ := strings.Cut(p.User, ":")
+	return uid != "0" && len(p.Capabilities) == 0 && !p.ReadWrite && !p.Escalates && len(p.Irreducible) == 0
+}
+
+// result is the row's answer in words.
+func (r *row) result() string {
+	switch {
+	case r.failure != nil:
+		first, _, _ := strings.Cut(r.failure.Error(), "\n")
+		return "**failed**: " + first
+	case r.hardened():
+		return "hardened"
+	case len(r.proof.Profile.Irreducible) == 0:
+		return "**irreducible**, without a reason"
+	}
+	return "irreducible: " + strings.Join(r.proof.Profile.Irreducible, "; ")
+}
+
+// line is the row as progress.
+func (r *row) line() string {
+	line := fmt.Sprintf("%s: %s, %.1f s", r.service, r.result(), r.took.Seconds())
+	if r.failure != nil {
+		line += "\n" + r.failure.Error()
+	}
+	return line
+}
+
+// allowed counts the probes of a column that were allowed; nil is not known: -1.
+func allowed(c *probe.Column) int {
+	if c == nil {
+		return -1
+	}
+	n := 0
+	for _, result := range c.Results {
+		if result.Verdict == probe.Allowed {
+			n++
+		}
+	}
+	return n
+}
