@@ -98,7 +98,7 @@ func status(proc fs.FS, pid string) (map[string]string, error) {
 // An id that the map lacks becomes "?".
 func inside(ids, idMap string) (string, error) {
 	var translated []string
-	for _, id := range strings.FieldsSeq(ids) {
+	for id := range strings.FieldsSeq(ids) {
 		outside, err := strconv.ParseUint(id, 10, 32)
 		if err != nil {
 			return "", fmt.Errorf("read an id: %w", err)
@@ -134,7 +134,7 @@ func auditStatus(fields map[string]string, p *profile.Profile) error {
 		return nil // it may become anybody
 	}
 	for name, want := range map[string]string{"Uid": uid, "Gid": gid} {
-		for _, id := range strings.FieldsSeq(fields[name]) {
+		for id := range strings.FieldsSeq(fields[name]) {
 			if want != "" && id != want {
 				return fmt.Errorf("%s is %s instead of %s", name, fields[name], want)
 			}
