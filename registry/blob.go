@@ -40,10 +40,7 @@ func (s *session) download(ctx context.Context, d v1.Descriptor, p Progress) (*d
 
 // connect asks for the blob from offset on.
 func (d *download) connect(ctx context.Context) error {
-	req, err := d.s.get(ctx, "blobs", d.desc.Digest.String())
-	if err != nil {
-		return fmt.Errorf("get blob: %w", err)
-	}
+	req := d.s.get(ctx, "blobs", d.desc.Digest.String())
 	if d.offset > 0 {
 		req.Header.Set("Range", "bytes="+strconv.FormatInt(d.offset, 10)+"-")
 	}

@@ -123,10 +123,7 @@ func noPlatform(r ref.Reference, want v1.Platform, entries []v1.Descriptor) erro
 
 // manifest fetches one document and checks it against id where that is a digest.
 func (s *session) manifest(ctx context.Context, id string) ([]byte, v1.Descriptor, error) {
-	req, err := s.get(ctx, "manifests", id)
-	if err != nil {
-		return nil, v1.Descriptor{}, fmt.Errorf("get manifest: %w", err)
-	}
+	req := s.get(ctx, "manifests", id)
 	req.Header.Set("Accept", acceptManifests)
 	resp, err := s.do(req)
 	if err != nil {

@@ -67,6 +67,7 @@ func (c *Client) newTransport(unverified bool) *http.Transport {
 		ForceAttemptHTTP2:     true,
 		DisableCompression:    true, // digest and size are those of what is stored, and layers are compressed already
 		MaxIdleConnsPerHost:   c.requests(),
+		MaxConnsPerHost:       c.requests(), // polite lets no more through: none need be opened for a request while another is coming free
 		IdleConnTimeout:       time.Minute,
 		TLSHandshakeTimeout:   15 * time.Second,
 		ExpectContinueTimeout: time.Second,
@@ -87,15 +88,13 @@ func (s *session) address(kind, id string) *url.URL {
 // url is the same as a text.
 func (s *session) url(kind, id string) string { return s.address(kind, id).String() }
 
-// get is a request for something of the repository.
-func (s *session) get(ctx context.Context, kind, id string) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "", nil)
-	if err != nil {
-		return nil, err
+// get is a request for something of the repository. Its address is known in parts, so none is parsed from a text.
+func (s *session) get(ctx context.Context, kind, id string) *http.Request {
+	req := http.Request{
+		Method: http.MethodGet, URL: s.address(kind, id), Host: s.base.Host, Header: make(http.Header, 4),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
-	req.URL = s.address(kind, id) // not parsed from a text: it is known in parts
-	req.Host = req.URL.Host
-	return req, nil
+	return req.WithContext(ctx)
 }
 
 // do sends a request made by get. Few answers are redirects, so the http.Client, which makes ready for one with every
