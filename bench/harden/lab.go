@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -95,6 +96,24 @@ func (e *commandError) Error() string {
 	return strings.TrimSpace(fmt.Sprintf("run %s: %v\n%s", strings.Join(e.args, " "), e.err, lastLines(e.output, 12)))
 }
 
+// reason is the line that says why: deckhand's own message, or else the last one.
+func (e *commandError) reason() string {
+	reason := ""
+	for line := range strings.Lines(e.output) {
+		line = strings.TrimSpace(line)
+		if message, ok := strings.CutPrefix(line, "deckhand: "); ok {
+			return message
+		}
+		if line != "" {
+			reason = line
+		}
+	}
+	if reason == "" {
+		return e.err.Error()
+	}
+	return reason
+}
+
 // Unwrap gives the cause.
 func (e *commandError) Unwrap() error { return e.err }
 
@@ -104,17 +123,41 @@ func (l *lab) do(ctx context.Context, args ...string) (string, error) {
 	return l.doWith(ctx, nil, args...)
 }
 
+// transcript is what both outputs of a command printed; they are written from two goroutines.
+type transcript struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write adds to it.
+func (t *transcript) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.text.Write(p)
+}
+
+// String is all of it.
+func (t *transcript) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.text.String()
+}
+
 // doWith is do with further variables.
 func (l *lab) doWith(ctx context.Context, environ []string, args ...string) (string, error) {
-	var out, both bytes.Buffer
+	var out bytes.Buffer
+	var both transcript
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), environ...)
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, &both), &both
 	// A group of its own: control-C reaches only this program, which passes it on.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.WaitDelay = grace
 	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what did not end by itself
+		}
 		return out.String(), &commandError{args, cmd.ProcessState.ExitCode(), both.String(), errors.Join(err, ctx.Err())}
 	}
 	return out.String(), nil

@@ -29,22 +29,30 @@ type row struct {
 func (l *lab) measure(ctx context.Context, s *service, timeout time.Duration) *row {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	l.say("%s: build", s.name)
 	r := &row{service: s.name}
-	if r.failure = l.buildImage(ctx, s, s.dir+"/Dockerfile", s.image()); r.failure != nil {
-		return r
+	r.failure = l.fillRow(ctx, s, r)
+	if r.failure != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		r.failure = fmt.Errorf("not done after %s\n%w", timeout, r.failure)
+	}
+	return r
+}
+
+// fillRow does the work of measure.
+func (l *lab) fillRow(ctx context.Context, s *service, r *row) error {
+	l.say("%s: build", s.name)
+	if err := l.buildImage(ctx, s, s.dir+"/Dockerfile", s.image()); err != nil {
+		return err
 	}
 	l.say("%s: harden", s.name)
 	dir, err := l.harden(ctx, s, r)
 	if err != nil {
-		r.failure = err
-		return r
+		return err
 	}
 	l.say("%s: verify", s.name)
 	if err := l.verify(ctx, s, dir, r.proof); err != nil {
-		r.failure = fmt.Errorf("verify: %w", err)
+		return fmt.Errorf("verify: %w", err)
 	}
-	return r
+	return nil
 }
 
 // harden runs the command, fills the row and returns the directory that was written.
@@ -119,14 +127,26 @@ func (r *row) hardened() bool {
 func (r *row) result() string {
 	switch {
 	case r.failure != nil:
-		first, _, _ := strings.Cut(r.failure.Error(), "\n")
-		return "**failed**: " + first
+		return "**failed**: " + why(r.failure)
 	case r.hardened():
 		return "hardened"
 	case len(r.proof.Profile.Irreducible) == 0:
 		return "**irreducible**, without a reason"
 	}
 	return "irreducible: " + strings.Join(r.proof.Profile.Irreducible, "; ")
+}
+
+// why is a failure in a line.
+func why(err error) string {
+	first, _, _ := strings.Cut(err.Error(), "\n")
+	ended, ok := errors.AsType[*commandError](err)
+	if !ok || errors.Is(err, context.DeadlineExceeded) {
+		return first
+	}
+	if before, _, ok := strings.Cut(first, "run "+strings.Join(ended.args, " ")); ok {
+		return before + ended.reason()
+	}
+	return first
 }
 
 // line is the row as progress.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -49,12 +51,14 @@ func TestReport(t *testing.T) {
 	irreducible := &row{service: "cron", took: 40 * time.Second, proof: &proof.Proof{Profile: profile.Profile{
 		User: "0:0", Capabilities: []string{"CAP_SETUID", "CAP_SETGID"}, ReadWrite: true, Irreducible: []string{"it becomes other users"},
 	}}}
-	failed := &row{service: "odd", failure: errors.New("run deckhand harden: exit status 1\nand more")}
+	failed := &row{service: "odd", failure: fmt.Errorf("verify: %w", &commandError{
+		args: []string{"deckhand", "build", "dir"}, output: "#1 building\ndeckhand: no such file\n  make it\n", err: errors.New("exit status 1"),
+	})}
 	got := report([]*row{hardenedRow("redis", 20*time.Second), irreducible, failed})
 	for _, want := range []string{
 		"\n| redis | hardened | tmpfs /run<br>volume /var/lib/redis<br>entrypoint redis-server a\\|b | none | /run<br>/var/lib/redis (kept) | 2 | 2 → 1 | 12 | 20.0 | 75 % | 1.50 |\n",
 		"\n| cron | irreducible: it becomes other users | none | CAP_SETUID<br>CAP_SETGID | / | 0 | -1 → -1 | 0 | 40.0 | ? | ? |\n",
-		"\n| odd | **failed**: run deckhand harden: exit status 1 |  |  |  |  |  |  |  |  |  |\n",
+		"\n| odd | **failed**: verify: no such file |  |  |  |  |  |  |  |  |  |\n",
 		"\n1 of 3 services are hardened",
 		"\n| seconds | 30.0 | at most 60 | ok |\n",
 		"\n| share of the time in the service and its checks | 0.75 | at least 0.7 | ok |\n",
@@ -111,6 +115,26 @@ func TestHardened(t *testing.T) {
 			}
 			if spoil(r); r.hardened() {
 				t.Error("it counts as hardened")
+			}
+		})
+	}
+}
+
+func TestWhy(t *testing.T) {
+	ended := &commandError{args: []string{"deckhand", "harden"}, output: "one\ntwo\n", err: errors.New("exit status 1")}
+	for name, tt := range map[string]struct {
+		err  error
+		want string
+	}{
+		"the last line":      {ended, "two"},
+		"nothing printed":    {&commandError{args: []string{"x"}, err: errors.New("exit status 1")}, "exit status 1"},
+		"words of its own":   {fmt.Errorf("round 1: the check did not pass: %w", ended), "round 1: the check did not pass: two"},
+		"out of time":        {fmt.Errorf("not done after 2s\n%w", errors.Join(ended, context.DeadlineExceeded)), "not done after 2s"},
+		"not from a command": {errors.New("the root is writable\nand more"), "the root is writable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := why(tt.err); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
 	}
