@@ -133,10 +133,10 @@ func auditStatus(fields map[string]string, p *profile.Profile) error {
 	if uid == "0" {
 		return nil // it may become anybody
 	}
-	for name, want := range map[string]string{"Uid": uid, "Gid": gid} {
-		for id := range strings.FieldsSeq(fields[name]) {
-			if want != "" && id != want {
-				return fmt.Errorf("%s is %s instead of %s", name, fields[name], want)
+	for _, field := range []struct{ name, want string }{{"Uid", uid}, {"Gid", gid}} {
+		for id := range strings.FieldsSeq(fields[field.name]) {
+			if field.want != "" && id != field.want {
+				return fmt.Errorf("%s is %s instead of %s", field.name, fields[field.name], field.want)
 			}
 		}
 	}
