@@ -1,4 +1,4 @@
-"""Counts visits in a database, which is kept in /var/lib/web."""
+"""Counts visits (POST) and tells how many there were (GET), from a database that is kept in /var/lib/web."""
 import sqlite3
 from wsgiref.simple_server import make_server
 
@@ -8,11 +8,12 @@ db.execute("create table if not exists visits (path text primary key, n integer)
 
 def app(environ, start_response):
     path = environ["PATH_INFO"]
-    with db:
-        db.execute("insert into visits values (?, 1) on conflict do update set n = n + 1", (path,))
-    n = db.execute("select n from visits where path = ?", (path,)).fetchone()[0]
+    if environ["REQUEST_METHOD"] == "POST":
+        with db:
+            db.execute("insert into visits values (?, 1) on conflict do update set n = n + 1", (path,))
+    row = db.execute("select n from visits where path = ?", (path,)).fetchone()
     start_response("200 OK", [("Content-Type", "text/plain")])
-    return [f"visit {n}".encode()]
+    return [f"{row[0] if row else 0} visits".encode()]
 
 
 make_server("", 8000, app).serve_forever()
