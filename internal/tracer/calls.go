@@ -22,6 +22,8 @@ type call struct {
 	keyArgs uint8               // arguments that tell calls apart
 	decode  func(*entry)        // reads what the arguments point to; may be nil
 	after   func(*watch, *task) // what its success changes for us; may be nil
+	cpus    bool                // it shows, passes on or changes what CPUs a task may run on
+	moves   bool                // it changes them
 }
 
 const (
@@ -174,7 +176,8 @@ func identityCalls() map[string]call {
 		"ioprio_set":    {keep: always, keyArgs: arg0 | arg2},
 		"sched_setattr": {keep: always}, "sched_setparam": {keep: always},
 		"sched_setscheduler": {keep: always, keyArgs: arg1},
-		"sched_setaffinity":  {keep: always},
+		"sched_setaffinity":  {keep: always, cpus: true, moves: true},
+		"sched_getaffinity":  {keep: denials, cpus: true},
 		"kill":               {keep: denials, keyArgs: arg1}, "tkill": {keep: denials, keyArgs: arg1},
 		"tgkill":            {keep: denials, keyArgs: arg2},
 		"rt_sigqueueinfo":   {keep: denials, keyArgs: arg1},
@@ -203,8 +206,8 @@ func mountCalls() map[string]call {
 		"quotactl":      {keep: always, keyArgs: arg0},
 		"unshare":       {keep: always, keyArgs: arg0, after: noteRoot},
 		"setns":         {keep: always, keyArgs: arg1, after: noteRoot},
-		"clone":         {keep: denials, keyArgs: arg0},
-		"clone3":        {keep: denials}, "fork": {keep: denials}, "vfork": {keep: denials},
+		"clone":         {keep: denials, keyArgs: arg0, cpus: true},
+		"clone3":        {keep: denials, cpus: true}, "fork": {keep: denials, cpus: true}, "vfork": {keep: denials, cpus: true},
 	}
 }
 

@@ -1,6 +1,8 @@
 package tracer
 
 import (
+	"slices"
+
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
@@ -20,16 +22,34 @@ const (
 // order; actions that kill or trap stay. A nil p allows everything. p is not changed.
 //
 // Without a tracer every call that stops fails with ENOSYS.
-func Filter(p *specs.LinuxSeccomp) *specs.LinuxSeccomp {
+func Filter(p *specs.LinuxSeccomp) *specs.LinuxSeccomp { return transform(p, nil) }
+
+// DenialsFilter is Filter for those who want to know what was refused and what paths, sockets and identities were
+// asked for, but not how often each call was made: allowed calls that are only counted do not stop, and are not
+// counted.
+func DenialsFilter(p *specs.LinuxSeccomp) *specs.LinuxSeccomp { return transform(p, countedNames()) }
+
+// countedNames lists the calls that are only counted.
+func countedNames() []string {
+	var names []string
+	for _, c := range table() {
+		if c.keep == count && c.name != "" {
+			names = append(names, c.name)
+		}
+	}
+	return names
+}
+
+// transform has all calls stop but those named free, where they are allowed.
+func transform(p *specs.LinuxSeccomp, free []string) *specs.LinuxSeccomp {
 	if p == nil {
 		p = &specs.LinuxSeccomp{DefaultAction: specs.ActAllow}
 	}
 	out := *p
-	out.Syscalls = make([]specs.LinuxSyscall, len(p.Syscalls), len(p.Syscalls)+1)
+	out.Syscalls = make([]specs.LinuxSyscall, 0, len(p.Syscalls)+2)
 	highest := -1
-	for i, rule := range p.Syscalls {
-		rule.Action, rule.ErrnoRet = traced(rule.Action, rule.ErrnoRet, 0)
-		out.Syscalls[i] = rule
+	for _, rule := range p.Syscalls {
+		out.Syscalls = append(out.Syscalls, rules(rule, free)...)
 		for _, name := range rule.Names {
 			if n, ok := seccomp.Number(name); ok {
 				highest = max(highest, n)
@@ -38,6 +58,9 @@ func Filter(p *specs.LinuxSeccomp) *specs.LinuxSeccomp {
 	}
 	if highest < 0 || !refused(p.DefaultAction) {
 		out.DefaultAction, out.DefaultErrnoRet = traced(p.DefaultAction, p.DefaultErrnoRet, 0)
+		if p.DefaultAction == specs.ActAllow && len(free) > 0 {
+			out.Syscalls = append(out.Syscalls, specs.LinuxSyscall{Names: free, Action: specs.ActAllow})
+		}
 		return &out
 	}
 	out.DefaultAction, out.DefaultErrnoRet = traced(p.DefaultAction, p.DefaultErrnoRet, dataDefault)
@@ -45,6 +68,25 @@ func Filter(p *specs.LinuxSeccomp) *specs.LinuxSeccomp {
 		out.Syscalls = append(out.Syscalls, specs.LinuxSyscall{Names: newer, Action: specs.ActTrace, ErrnoRet: number(uint(unix.ENOSYS))})
 	}
 	return &out
+}
+
+// rules are what one rule becomes: that for the tracer, and for the names that are free the rule itself.
+func rules(rule specs.LinuxSyscall, free []string) []specs.LinuxSyscall {
+	out := rule
+	out.Action, out.ErrnoRet = traced(rule.Action, rule.ErrnoRet, 0)
+	if rule.Action != specs.ActAllow || len(free) == 0 {
+		return []specs.LinuxSyscall{out}
+	}
+	same := rule
+	same.Names, out.Names = nil, nil
+	for _, name := range rule.Names {
+		if slices.Contains(free, name) {
+			same.Names = append(same.Names, name)
+		} else {
+			out.Names = append(out.Names, name)
+		}
+	}
+	return []specs.LinuxSyscall{same, out}
 }
 
 // refused reports whether an action refuses, so that package seccomp has calls that are newer than the profile

@@ -45,7 +45,9 @@ func guestCommands() map[string]func([]string) error {
 		"ids":     guestIDs,
 		"refused": guestRefused,
 		"names":   guestNames,
-		"drop":    func([]string) error { return errors.Join(unix.Setgroups(nil), unix.Setresgid(7, 7, 7), unix.Setresuid(7, 7, 7)) },
+		"drop": func([]string) error {
+			return errors.Join(unix.Setgroups(nil), unix.Setresgid(7, 7, 7), unix.Setresuid(7, 7, 7))
+		},
 		"threads": guestThreads,
 		"execs":   guestExecs,
 		"sleep":   func([]string) error { time.Sleep(time.Minute); return nil },

@@ -120,6 +120,9 @@ func testSpec(hostBase uint32, args []string) *specs.Spec {
 		},
 		Linux: &specs.Linux{UIDMappings: ids, GIDMappings: ids, Seccomp: Filter(nil)},
 	}
+	if _, err := os.Stat("/etc/ld.so.cache"); err == nil { // or programs would look for libraries everywhere
+		s.Mounts = append(s.Mounts, specs.Mount{Destination: "/etc/ld.so.cache", Type: "bind", Source: "/etc/ld.so.cache", Options: []string{"bind", "ro"}})
+	}
 	for _, n := range []specs.LinuxNamespaceType{"user", "mount", "pid", "ipc", "uts", "network", "cgroup"} {
 		s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: n})
 	}

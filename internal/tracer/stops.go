@@ -42,7 +42,12 @@ func (w *watch) resume(t *task, signal int32) {
 	if t.pending {
 		request = unix.PTRACE_SYSCALL
 	}
-	_ = ptraceValue(request, t.tid, 0, uintptr(signal))
+	if t.stay {
+		t.stay = false
+		_ = ptraceValue(request, t.tid, 0, uintptr(signal))
+		return
+	}
+	w.affinity.resumeNear(t, request, uintptr(signal))
 }
 
 // forked is a task that has started another, which stops for us by itself. Only where tasks are asked for one
@@ -56,7 +61,9 @@ func (w *watch) forked(t *task) {
 
 // enter is a stop at the filter.
 func (w *watch) enter(t *task) {
-	t.pending = false
+	if t.pending { // its end did not stop for us
+		w.settle(t)
+	}
 	if w.info.read(t.tid) != 0 {
 		return
 	}
@@ -74,12 +81,16 @@ func (w *watch) enter(t *task) {
 		w.refused(t, number, unix.Errno(errno))
 		return
 	}
+	t.stay = c.cpus
 	if c.keep == count || c.keep == writing && !w.isSpecial(w.info.args[0]) {
 		return
 	}
 	t.pending, t.decoded, t.number, t.args = true, false, number, w.info.args
 	if c.keep != denials && c.keep != writing {
 		w.decode(t)
+	}
+	if c.moves {
+		w.affinity.changing++
 	}
 }
 
@@ -128,7 +139,7 @@ func (w *watch) leave(t *task) {
 	if !t.pending {
 		return
 	}
-	t.pending = false
+	w.settle(t)
 	if w.info.read(t.tid) != 0 {
 		w.rec.lost++
 		return
@@ -139,6 +150,15 @@ func (w *watch) leave(t *task) {
 		errno = userErrno(-value)
 	}
 	w.finish(t, value, errno)
+}
+
+// settle ends the following of a call.
+func (w *watch) settle(t *task) {
+	t.pending = false
+	if w.calls[t.number].moves {
+		w.affinity.changing--
+		w.affinity.generation++
+	}
 }
 
 // userErrno turns the kernel's own numbers for a call that a signal interrupted into what a program sees.

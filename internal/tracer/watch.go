@@ -28,9 +28,10 @@ type watch struct {
 	rootMoved bool      // somebody's "/" may not be the container's
 	special   [256]bool // descriptors that had one of the kernel's own files
 
+	affinity affinity
+
 	mem  memory
 	info syscallInfo
-	seen seen
 }
 
 // task is a thread of the container.
@@ -44,6 +45,8 @@ type task struct {
 	decoded bool // seen is filled, but for the result
 	seen    seen
 	value   int64 // what the call returned
+	stay    bool  // to be resumed where it likes
+	home    home
 }
 
 func newWatch(t *Tracer, pid int) (*watch, error) {
@@ -165,8 +168,11 @@ func (w *watch) take(c *change) bool {
 // drop forgets a task that has ended.
 func (w *watch) drop(tid int) (known bool) {
 	t, known := w.tasks[tid]
-	if known && t.pending && !exits(w.calls[t.number].name) {
-		w.rec.lost++
+	if known && t.pending {
+		w.settle(t)
+		if !exits(w.calls[t.number].name) {
+			w.rec.lost++
+		}
 	}
 	delete(w.tasks, tid)
 	return known
