@@ -87,6 +87,17 @@ func parseStatus(b []byte, ids idMap) observe.Process {
 	return p
 }
 
+// isFirst reports whether a process is the first of its pid namespace.
+func isFirst(status []byte) bool {
+	for line := range bytes.Lines(status) {
+		if key, value, _ := bytes.Cut(line, []byte(":")); string(key) == "NSpid" {
+			pids := bytes.Fields(value)
+			return len(pids) > 0 && string(pids[len(pids)-1]) == "1"
+		}
+	}
+	return false
+}
+
 // tracerOf reads who traces a task.
 func tracerOf(status []byte) int {
 	for line := range bytes.Lines(status) {

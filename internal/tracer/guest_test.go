@@ -45,9 +45,11 @@ func guestCommands() map[string]func([]string) error {
 		"ids":     guestIDs,
 		"refused": guestRefused,
 		"names":   guestNames,
-		"drop": func([]string) error {
-			return errors.Join(unix.Setgroups(nil), unix.Setresgid(7, 7, 7), unix.Setresuid(7, 7, 7))
-		},
+		"drop":    guestDrop,
+		"chroot":  guestChroot,
+		"suid":    func([]string) error { return unix.Mkdir("/etc/made", 0o755) },
+		"cpus":    guestCPUs,
+		"stops":   guestStops,
 		"threads": guestThreads,
 		"execs":   guestExecs,
 		"sleep":   func([]string) error { time.Sleep(time.Minute); return nil },
@@ -137,23 +139,16 @@ func guestSockets([]string) error {
 }
 
 func guestIDs([]string) error {
-	set := func(number uintptr, a, b, c uintptr) error {
-		_, _, errno := unix.RawSyscall(number, a, b, c)
-		if errno == 0 {
-			return nil
-		}
-		return errno
-	}
 	same := ^uintptr(0)
 	var limit unix.Rlimit
 	_ = unix.Getrlimit(unix.RLIMIT_NOFILE, &limit)
 	limit.Max++
 	return errors.Join(
-		expect("setuid", set(unix.SYS_SETUID, 0, 0, 0), unix.EPERM),
-		expect("setuid", set(unix.SYS_SETUID, 0, 0, 0), unix.EPERM),
-		expect("setresuid", set(unix.SYS_SETRESUID, same, 33, same), unix.EPERM),
-		expect("setresgid", set(unix.SYS_SETRESGID, same, same, same), nil),
-		expect("setgroups", set(unix.SYS_SETGROUPS, 0, 0, 0), unix.EPERM),
+		expect("setuid", raw(unix.SYS_SETUID, 0, 0, 0), unix.EPERM),
+		expect("setuid", raw(unix.SYS_SETUID, 0, 0, 0), unix.EPERM),
+		expect("setresuid", raw(unix.SYS_SETRESUID, same, 33, same), unix.EPERM),
+		expect("setresgid", raw(unix.SYS_SETRESGID, same, same, same), nil),
+		expect("setgroups", raw(unix.SYS_SETGROUPS, 0, 0, 0), unix.EPERM),
 		expect("kill", unix.Kill(1, 0), nil),
 		expect("nice", unix.Setpriority(unix.PRIO_PROCESS, 0, -5), unix.EACCES),
 		expect("rlimit", unix.Prlimit(0, unix.RLIMIT_NOFILE, &limit, nil), unix.EPERM),
@@ -198,6 +193,72 @@ func guestNames([]string) error {
 		return errno
 	}
 	return expect("mkdir", unix.Mkdir("/x", 0), unix.EACCES)
+}
+
+// raw makes a call for this thread alone: package syscall would have every thread make it.
+func raw(number uintptr, args ...uintptr) error {
+	args = append(args, 0, 0, 0)
+	if _, _, errno := unix.RawSyscall(number, args[0], args[1], args[2]); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+func guestDrop([]string) error {
+	return errors.Join(raw(unix.SYS_SETGROUPS), raw(unix.SYS_SETRESGID, 7, 7, 7), raw(unix.SYS_SETRESUID, 7, 7, 7),
+		expect("mkdir", unix.Mkdir("/x", 0), unix.EACCES))
+}
+
+func guestChroot([]string) error {
+	return errors.Join(unix.Chroot("/home"), unix.Mkdir("/user/in", 0o755), os.Chdir("/user/in"), unix.Mkdir("side", 0o755))
+}
+
+// guestStops has itself and a child stopped.
+func guestStops([]string) error {
+	if err := unix.Kill(os.Getpid(), unix.SIGSTOP); err != nil {
+		return err
+	}
+	cmd := exec.Command("/bin/sh", "-c", "kill -STOP $$; exec mkdir /tmp/again")
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	var status unix.WaitStatus
+	if _, err := unix.Wait4(cmd.Process.Pid, &status, unix.WUNTRACED, nil); err != nil || !status.Stopped() {
+		return fmt.Errorf("status %#x, %w", status, err)
+	}
+	var st unix.Stat_t
+	err := expect("before", unix.Stat("/tmp/again", &st), unix.ENOENT)
+	return errors.Join(err, unix.Kill(cmd.Process.Pid, unix.SIGCONT), cmd.Wait())
+}
+
+// guestCPUs prints how many CPUs there are, after binding itself to one, and for a new thread of another.
+func guestCPUs([]string) error {
+	count := func() int {
+		var set unix.CPUSet
+		_ = unix.SchedGetaffinity(0, &set)
+		return set.Count()
+	}
+	all := count()
+	var first unix.CPUSet
+	_ = unix.SchedGetaffinity(0, &first)
+	for n, cpu := first.Count(), 0; n > 1; cpu++ {
+		if first.IsSet(cpu) {
+			first.Clear(cpu)
+			n--
+		}
+	}
+	err := unix.SchedSetaffinity(0, &first)
+	for range 100 {
+		_ = unix.Access("/nosuch", 0)
+	}
+	one := count()
+	other := make(chan int)
+	go func() {
+		runtime.LockOSThread()
+		other <- count()
+	}()
+	fmt.Println(all, one, <-other)
+	return err
 }
 
 // guestThreads works in many threads and children at once.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -27,7 +28,7 @@ import (
 // The containers of these tests have the host's programs and /guest, which is the test binary: it then does what
 // its arguments say (guest_test.go).
 func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == "guest" {
+	if name := filepath.Base(os.Args[0]); name == "guest" || name == "tool" {
 		syscall.Exit(guest(os.Args[1:])) // os.Exit would wait a second for the race detector
 	}
 	os.Exit(m.Run())
@@ -208,11 +209,38 @@ func gather(t testing.TB) (*os.File, <-chan string) {
 	return w, done
 }
 
+// addTool puts a copy of the guest into the image, as root's.
+func (b *box) addTool(mode uint32) {
+	b.t.Helper()
+	data, err := os.ReadFile(exe())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	tool := filepath.Join(b.base, "layer", "tool")
+	if err := os.WriteFile(tool, data, 0o755); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := unix.Chmod(tool, mode); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func waitFor(t *testing.T, ok func() bool) {
+	t.Helper()
+	for range 2000 {
+		if ok() {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	t.Fatal("it did not happen in ten seconds")
+}
+
 // between are the calls that the guest made between its marks, one line each.
 func between(t *testing.T, rec *observe.Record) []string {
 	t.Helper()
 	marked := func(name string) int {
-		return slices.IndexFunc(rec.Calls, func(c observe.Call) bool { return c.Path == name })
+		return slices.IndexFunc(rec.Calls, func(c observe.Call) bool { return strings.HasSuffix(c.Path, name) })
 	}
 	first, last := marked(markFirst), marked(markLast)
 	if first < 0 || last < 0 {

@@ -72,6 +72,11 @@ type change struct {
 	_                  [100]byte
 }
 
+// readSignal reads what is known of the signal that a task has stopped for.
+func (c *change) readSignal(tid int) unix.Errno {
+	return ptrace(unix.PTRACE_GETSIGINFO, tid, 0, unsafe.Pointer(c))
+}
+
 // wait looks at a change of state of a tracee of the calling thread: of any (tid 0), or of one, without
 // waiting. pid 0: there is none.
 func (c *change) wait(tid int) unix.Errno {

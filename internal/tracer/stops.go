@@ -13,6 +13,8 @@ func (w *watch) stopped(t *task, status int32) {
 		if signal == stopSyscall {
 			w.leave(t)
 			signal = 0
+		} else if w.ignored(t, signal) {
+			signal = 0
 		}
 		w.resume(t, signal)
 	case unix.PTRACE_EVENT_SECCOMP:
@@ -34,6 +36,16 @@ func (w *watch) stopped(t *task, status int32) {
 	default:
 		w.resume(t, 0)
 	}
+}
+
+// ignored reports whether a signal would not be there without us: the first process of a pid namespace is not
+// stopped by its own, unless it is traced.
+func (w *watch) ignored(t *task, signal int32) bool {
+	if unix.Signal(signal) != unix.SIGSTOP || !w.first || w.facts(t).PID != w.root {
+		return false
+	}
+	var info change
+	return info.readSignal(t.tid) == 0 && info.pid != 0 // 0: from outside
 }
 
 // resume lets a task go on, up to the end of the call if it is followed there.

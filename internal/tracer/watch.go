@@ -17,6 +17,7 @@ type watch struct {
 	rec   *recorder // its lock guards tasks as well
 	root  int       // a child of this program: its end is for its parent
 	pidfd int       // of root
+	first bool      // root is the first process of its pid namespace
 	ids   idMap
 	done  chan struct{} // closed when nothing is traced any more
 
@@ -58,7 +59,13 @@ func newWatch(t *Tracer, pid int) (*watch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open process %d: %w", pid, err)
 	}
+	status, err := os.ReadFile(procPath(pid, "status"))
+	if err != nil {
+		closeFd(pidfd)
+		return nil, fmt.Errorf("read process %d: %w", pid, err)
+	}
 	return &watch{
+		first: isFirst(status),
 		calls: t.calls, rec: &t.rec, root: pid, pidfd: pidfd, ids: ids,
 		done: make(chan struct{}), tasks: map[int]*task{pid: {tid: pid}},
 	}, nil
