@@ -50,6 +50,7 @@ func TestStartLeavesNothing(t *testing.T) {
 		"missing layer":      {func(s *Sandbox) { s.Lower[0] += "-not" }, "-"},
 		"unknown capability": {func(s *Sandbox) { s.Options.CapAdd = []string{"nosuch"} }, "-"},
 		"missing command":    {func(*Sandbox) {}, "-"},
+		"refused to watch":   {func(s *Sandbox) { s.Attach = func(int) error { return refused } }, "refused"},
 		"missing source": {func(s *Sandbox) {
 			s.Options.Mounts = append(s.Options.Mounts, Volume{Path: "/data", Dir: "/nosuch"}.mount())
 		}, "-"},

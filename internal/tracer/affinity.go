@@ -34,7 +34,7 @@ func (a *affinity) resumeNear(t *task, request int, signal uintptr) {
 		return
 	}
 	var cpu uint32
-	_, _, _ = unix.RawSyscall(unix.SYS_GETCPU, uintptr(unsafe.Pointer(&cpu)), 0, 0)
+	_, _, _ = unix.RawSyscall(unix.SYS_GETCPU, uintptr(unsafe.Pointer(&cpu)), 0, 0) //nolint:gosec // what the kernel takes
 	var here cpuSet
 	here[cpu/64%uint32(len(here))] = 1 << (cpu % 64)
 	moved := setCPUs(t.tid, &here, t.home.bytes) == 0 // it may not be allowed here
@@ -52,8 +52,8 @@ func (a *affinity) know(t *task) bool {
 	h := &t.home
 	if h.bytes == 0 || h.generation != a.generation {
 		h.cpus, h.generation = cpuSet{}, a.generation
-		n, _, errno := unix.RawSyscall(unix.SYS_SCHED_GETAFFINITY, uintptr(t.tid), unsafe.Sizeof(h.cpus), uintptr(unsafe.Pointer(&h.cpus)))
-		if errno == unix.EINVAL { // there are more CPUs
+		n, _, errno := unix.RawSyscall(unix.SYS_SCHED_GETAFFINITY, uintptr(t.tid), unsafe.Sizeof(h.cpus), uintptr(unsafe.Pointer(&h.cpus))) //nolint:gosec // what the kernel takes
+		if errno == unix.EINVAL {                                                                                                           // there are more CPUs
 			a.off = true
 		}
 		if errno != 0 {
@@ -69,6 +69,6 @@ func (a *affinity) know(t *task) bool {
 }
 
 func setCPUs(tid int, cpus *cpuSet, bytes uintptr) unix.Errno {
-	_, _, errno := unix.RawSyscall(unix.SYS_SCHED_SETAFFINITY, uintptr(tid), bytes, uintptr(unsafe.Pointer(cpus)))
+	_, _, errno := unix.RawSyscall(unix.SYS_SCHED_SETAFFINITY, uintptr(tid), bytes, uintptr(unsafe.Pointer(cpus))) //nolint:gosec // what the kernel takes
 	return errno
 }

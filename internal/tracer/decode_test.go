@@ -18,11 +18,12 @@ import (
 
 // sockaddr is an address as programs pass it.
 func sockaddr(family uint16, rest ...byte) []byte {
-	return append(binary.LittleEndian.AppendUint16(nil, family), rest...)
+	b := binary.LittleEndian.AppendUint16(nil, family)
+	return append(b, rest...)
 }
 
 func TestParseAddress(t *testing.T) {
-	v6 := func(port byte, last byte, scope ...byte) []byte {
+	v6 := func(port, last byte, scope ...byte) []byte {
 		b := append([]byte{0, port, 0, 0, 0, 0}, make([]byte, 15)...)
 		return append(append(b, last), scope...)
 	}
@@ -207,11 +208,11 @@ func TestRecordLimits(t *testing.T) {
 }
 
 func TestFilter(t *testing.T) {
-	enosys := number(uint(unix.ENOSYS))
+	enosys := new(uint(unix.ENOSYS))
 	last := seccomp.Name(seccomp.Last)
 	args := []specs.LinuxSeccompArg{{Index: 0, Value: 1, Op: specs.OpEqualTo}}
 	p := &specs.LinuxSeccomp{
-		DefaultAction: specs.ActErrno, DefaultErrnoRet: number(uint(unix.EACCES)),
+		DefaultAction: specs.ActErrno, DefaultErrnoRet: new(uint(unix.EACCES)),
 		Syscalls: []specs.LinuxSyscall{
 			{Names: []string{"read", "openat"}, Action: specs.ActAllow},
 			{Names: []string{"personality"}, Action: specs.ActAllow, Args: args},
@@ -222,14 +223,14 @@ func TestFilter(t *testing.T) {
 		},
 	}
 	want := &specs.LinuxSeccomp{
-		DefaultAction: specs.ActTrace, DefaultErrnoRet: number(dataDefault | uint(unix.EACCES)),
+		DefaultAction: specs.ActTrace, DefaultErrnoRet: new(dataDefault | uint(unix.EACCES)),
 		Syscalls: []specs.LinuxSyscall{
-			{Names: []string{"read", "openat"}, Action: specs.ActTrace, ErrnoRet: number(dataPass)},
-			{Names: []string{"personality"}, Action: specs.ActTrace, ErrnoRet: number(dataPass), Args: args},
-			{Names: []string{"keyctl"}, Action: specs.ActTrace, ErrnoRet: number(uint(unix.EPERM))},
+			{Names: []string{"read", "openat"}, Action: specs.ActTrace, ErrnoRet: new(uint(dataPass))},
+			{Names: []string{"personality"}, Action: specs.ActTrace, ErrnoRet: new(uint(dataPass)), Args: args},
+			{Names: []string{"keyctl"}, Action: specs.ActTrace, ErrnoRet: new(uint(unix.EPERM))},
 			{Names: []string{"ptrace"}, Action: specs.ActKillProcess},
 			{Names: []string{"bpf"}, Action: specs.ActTrace, ErrnoRet: enosys},
-			{Names: []string{last}, Action: specs.ActTrace, ErrnoRet: number(dataPass)},
+			{Names: []string{last}, Action: specs.ActTrace, ErrnoRet: new(uint(dataPass))},
 		},
 	}
 	if diff := cmp.Diff(want, Filter(p)); diff != "" {

@@ -46,12 +46,12 @@ func pathAt(dir, arg int) func(*entry) {
 	return func(e *entry) { e.s.Path = e.pathAt(e.fd(dir), arg) }
 }
 
-// pathAtOrFile is pathAt for calls where AT_EMPTY_PATH (in the argument flags; negative: some flag of theirs)
-// makes an empty path stand for the descriptor itself.
-func pathAtOrFile(dir, arg, flags int) func(*entry) {
+// pathAtOrFile is pathAt(0, 1) for calls where AT_EMPTY_PATH (in the argument flags; negative: some flag of
+// theirs) makes an empty path stand for the descriptor itself.
+func pathAtOrFile(flags int) func(*entry) {
 	return func(e *entry) {
-		if e.s.Path = e.pathAt(e.fd(dir), arg); e.s.Path == "" && (flags < 0 || e.args[flags]&unix.AT_EMPTY_PATH != 0) {
-			e.s.Path = e.w.directory(e.task.tid, e.fd(dir))
+		if e.s.Path = e.pathAt(e.fd(0), 1); e.s.Path == "" && (flags < 0 || e.args[flags]&unix.AT_EMPTY_PATH != 0) {
+			e.s.Path = e.w.directory(e.task.tid, e.fd(0))
 		}
 	}
 }
@@ -67,13 +67,11 @@ func pathOrFile(dir, arg int) func(*entry) {
 	}
 }
 
-func file(arg int) func(*entry) {
-	return func(e *entry) { e.s.Path = e.w.file(e.task.tid, e.fd(arg)) }
-}
+// file is what the first argument, a descriptor, stands for.
+func file(e *entry) { e.s.Path = e.w.file(e.task.tid, e.fd(0)) }
 
-func to(arg int) func(*entry) {
-	return func(e *entry) { e.s.To = e.pathAt(unix.AT_FDCWD, arg) }
-}
+// to is the second of two paths.
+func to(e *entry) { e.s.To = e.pathAt(unix.AT_FDCWD, 1) }
 
 func toAt(dir, arg int) func(*entry) {
 	return func(e *entry) { e.s.To = e.pathAt(e.fd(dir), arg) }
@@ -162,7 +160,7 @@ func (e *entry) execve() {
 }
 
 func (e *entry) execveat() {
-	pathAtOrFile(0, 1, 4)(e)
+	pathAtOrFile(4)(e)
 	e.argv(2)
 }
 

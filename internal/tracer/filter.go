@@ -65,7 +65,7 @@ func transform(p *specs.LinuxSeccomp, free []string) *specs.LinuxSeccomp {
 	}
 	out.DefaultAction, out.DefaultErrnoRet = traced(p.DefaultAction, p.DefaultErrnoRet, dataDefault)
 	if newer := namesFrom(highest + 1); len(newer) > 0 {
-		out.Syscalls = append(out.Syscalls, specs.LinuxSyscall{Names: newer, Action: specs.ActTrace, ErrnoRet: number(uint(unix.ENOSYS))})
+		out.Syscalls = append(out.Syscalls, specs.LinuxSyscall{Names: newer, Action: specs.ActTrace, ErrnoRet: new(uint(unix.ENOSYS))})
 	}
 	return &out
 }
@@ -92,33 +92,28 @@ func rules(rule specs.LinuxSyscall, free []string) []specs.LinuxSyscall {
 // refused reports whether an action refuses, so that package seccomp has calls that are newer than the profile
 // fail with ENOSYS instead. To it our filter refuses nothing: we must do the same.
 func refused(a specs.LinuxSeccompAction) bool {
-	switch a {
-	case specs.ActAllow, specs.ActLog, specs.ActTrace:
-		return false
-	}
-	return true
+	return a != specs.ActAllow && a != specs.ActLog && a != specs.ActTrace
 }
 
 // traced turns an action into one that asks the tracer, where the tracer can answer for it.
 func traced(a specs.LinuxSeccompAction, errno *uint, mark uint) (specs.LinuxSeccompAction, *uint) {
 	switch a {
 	case specs.ActAllow, specs.ActLog:
-		return specs.ActTrace, number(dataPass)
+		return specs.ActTrace, new(uint(dataPass))
 	case specs.ActTrace: // nobody traced it: the kernel says ENOSYS
-		return specs.ActTrace, number(uint(unix.ENOSYS))
+		return specs.ActTrace, new(uint(unix.ENOSYS))
 	case specs.ActErrno:
 		if errno == nil {
-			return specs.ActTrace, number(uint(unix.EPERM) | mark)
+			return specs.ActTrace, new(uint(unix.EPERM) | mark)
 		}
 		if *errno > maxErrno {
 			return a, errno // package seccomp says what is wrong with it
 		}
-		return specs.ActTrace, number(*errno | mark)
+		return specs.ActTrace, new(*errno | mark)
+	default:
+		return a, errno
 	}
-	return a, errno
 }
-
-func number(n uint) *uint { return &n }
 
 // namesFrom lists the known syscalls from a number upwards.
 func namesFrom(first int) []string {

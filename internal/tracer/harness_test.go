@@ -28,8 +28,11 @@ import (
 // The containers of these tests have the host's programs and /guest, which is the test binary: it then does what
 // its arguments say (guest_test.go).
 func TestMain(m *testing.M) {
-	if name := filepath.Base(os.Args[0]); name == "guest" || name == "tool" {
+	switch filepath.Base(os.Args[0]) {
+	case "guest", "tool":
 		syscall.Exit(guest(os.Args[1:])) // os.Exit would wait a second for the race detector
+	case "watcher":
+		syscall.Exit(watcher(os.Args[1:]))
 	}
 	os.Exit(m.Run())
 }
@@ -139,11 +142,10 @@ func exe() string {
 }
 
 // asRoot gives the box root with docker's capabilities.
-func (b *box) asRoot() *box {
+func (b *box) asRoot() {
 	b.o.Spec.Process.User = specs.User{}
 	set := caps.Docker
 	b.o.Spec.Process.Capabilities = &specs.LinuxCapabilities{Bounding: set, Effective: set, Permitted: set}
-	return b
 }
 
 // filtered gives the box docker's filter for its capabilities, to be traced.

@@ -41,8 +41,8 @@ func (m *memory) read(tid int, addr uint64, n int) []byte {
 		m.far[1] = remoteIovec{uintptr(addr) + uintptr(first), uintptr(n - first)}
 		count = 2
 	}
-	got, _, errno := unix.RawSyscall6(unix.SYS_PROCESS_VM_READV, uintptr(tid), uintptr(unsafe.Pointer(&m.local)), 1,
-		uintptr(unsafe.Pointer(&m.far[0])), uintptr(count), 0)
+	got, _, errno := unix.RawSyscall6(unix.SYS_PROCESS_VM_READV, uintptr(tid), uintptr(unsafe.Pointer(&m.local)), 1, //nolint:gosec // what the kernel takes
+		uintptr(unsafe.Pointer(&m.far[0])), uintptr(count), 0) //nolint:gosec // what the kernel takes
 	if errno != 0 {
 		return nil
 	}
@@ -53,8 +53,8 @@ func (m *memory) read(tid int, addr uint64, n int) []byte {
 func (m *memory) text(tid int, addr uint64, limit int) (s string, ok bool) {
 	for n := min(shortBytes, limit); ; n = limit {
 		b := m.read(tid, addr, n)
-		if end := bytes.IndexByte(b, 0); end >= 0 {
-			return string(b[:end]), true
+		if before, _, found := bytes.Cut(b, []byte{0}); found {
+			return string(before), true
 		}
 		if n >= limit || len(b) < n {
 			return string(b), false

@@ -54,12 +54,12 @@ func (i *syscallInfo) result() (value int64, failed bool) {
 }
 
 func (i *syscallInfo) read(tid int) unix.Errno {
-	return ptrace(unix.PTRACE_GET_SYSCALL_INFO, tid, unsafe.Sizeof(*i), unsafe.Pointer(i))
+	return ptrace(unix.PTRACE_GET_SYSCALL_INFO, tid, unsafe.Sizeof(*i), unsafe.Pointer(i)) //nolint:gosec // what the kernel takes
 }
 
 // eventMessage reads what a stop for an event has to say.
 func eventMessage(tid int, message *uint) unix.Errno {
-	return ptrace(unix.PTRACE_GETEVENTMSG, tid, 0, unsafe.Pointer(message))
+	return ptrace(unix.PTRACE_GETEVENTMSG, tid, 0, unsafe.Pointer(message)) //nolint:gosec // what the kernel takes
 }
 
 // change is the kernel's siginfo_t of a child.
@@ -74,7 +74,7 @@ type change struct {
 
 // readSignal reads what is known of the signal that a task has stopped for.
 func (c *change) readSignal(tid int) unix.Errno {
-	return ptrace(unix.PTRACE_GETSIGINFO, tid, 0, unsafe.Pointer(c))
+	return ptrace(unix.PTRACE_GETSIGINFO, tid, 0, unsafe.Pointer(c)) //nolint:gosec // what the kernel takes
 }
 
 // wait looks at a change of state of a tracee of the calling thread: of any (tid 0), or of one, without
@@ -85,7 +85,7 @@ func (c *change) wait(tid int) unix.Errno {
 		which, options = unix.P_PID, waitOptions|unix.WNOHANG
 	}
 	*c = change{}
-	_, _, errno := unix.Syscall6(unix.SYS_WAITID, which, uintptr(tid), uintptr(unsafe.Pointer(c)), options, 0, 0)
+	_, _, errno := unix.Syscall6(unix.SYS_WAITID, which, uintptr(tid), uintptr(unsafe.Pointer(c)), options, 0, 0) //nolint:gosec // what the kernel takes
 	return errno
 }
 
@@ -112,12 +112,12 @@ type signalAction struct {
 // have to handle one for each system call of each tracee. Nothing in Go looks at them.
 func quietStops() error {
 	var a signalAction
-	if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD), 0, uintptr(unsafe.Pointer(&a)), 8, 0, 0); errno != 0 {
+	if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD), 0, uintptr(unsafe.Pointer(&a)), 8, 0, 0); errno != 0 { //nolint:gosec // what the kernel takes
 		return errno
 	}
 	const noChildStop = 1 // SA_NOCLDSTOP
 	a.flags |= noChildStop
-	if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD), uintptr(unsafe.Pointer(&a)), 0, 8, 0, 0); errno != 0 {
+	if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(unix.SIGCHLD), uintptr(unsafe.Pointer(&a)), 0, 8, 0, 0); errno != 0 { //nolint:gosec // what the kernel takes
 		return errno
 	}
 	return nil

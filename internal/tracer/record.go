@@ -86,7 +86,7 @@ func (r *recorder) makeKey(s *seen) {
 	for _, text := range [...]string{s.Syscall, s.Path, s.To, s.Socket, s.Address, s.Process.Comm, s.Process.Exe} {
 		k = append(binary.AppendUvarint(k, uint64(len(text))), text...)
 	}
-	for _, n := range [...]int64{int64(s.Errno), s.ID, s.Group, int64(s.Process.UID)} {
+	for _, n := range [...]int64{int64(s.Errno), s.ID, s.Group, int64(s.Process.UID)} { //nolint:gosec // small
 		k = binary.AppendVarint(k, n)
 	}
 	for i, a := range s.Args {

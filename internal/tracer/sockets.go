@@ -44,7 +44,7 @@ func (e *entry) listen() {
 		e.s.Socket = nameOf(fd)
 		var b [maxAddressBytes]byte
 		n := uint32(len(b))
-		_, _, errno := unix.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&b)), uintptr(unsafe.Pointer(&n)))
+		_, _, errno := unix.RawSyscall(unix.SYS_GETSOCKNAME, uintptr(fd), uintptr(unsafe.Pointer(&b)), uintptr(unsafe.Pointer(&n))) //nolint:gosec // what the kernel takes
 		if errno == 0 {
 			e.address(b[:min(n, maxAddressBytes)])
 		}

@@ -56,19 +56,24 @@ func (w *watch) resume(t *task, signal int32) {
 	}
 	if t.stay {
 		t.stay = false
-		_ = ptraceValue(request, t.tid, 0, uintptr(signal))
+		_ = ptraceValue(request, t.tid, 0, uintptr(signal)) //nolint:gosec // a signal's number
 		return
 	}
-	w.affinity.resumeNear(t, request, uintptr(signal))
+	w.affinity.resumeNear(t, request, uintptr(signal)) //nolint:gosec // a signal's number
 }
 
-// forked is a task that has started another, which stops for us by itself. Only where tasks are asked for one
-// by one must it be known before; it may have ended already.
+// forked is a task that has started another, which stops for us by itself, and may even have ended already.
 func (w *watch) forked(t *task) {
 	var child uint
-	if w.ended && eventMessage(t.tid, &child) == 0 && tracedHere(int(child)) { //nolint:gosec // a pid
-		w.task(int(child)) //nolint:gosec // a pid
+	if eventMessage(t.tid, &child) != 0 {
+		return
 	}
+	tid := int(child)
+	if _, over := w.early[tid]; over {
+		delete(w.early, tid)
+		return
+	}
+	w.task(tid).announced = true
 }
 
 // enter is a stop at the filter.
@@ -80,19 +85,26 @@ func (w *watch) enter(t *task) {
 		return
 	}
 	number := int(w.info.nr) //nolint:gosec // at most 32 bits
-	if number >= len(w.calls) || w.calls[number].name == "" {
+	named := number < len(w.calls) && w.calls[number].name != ""
+	errno := verdict(w.info.data, named)
+	switch {
+	case !named:
 		w.rec.others++
-		if errno := verdict(w.info.data, false); errno >= 0 {
-			_ = refuse(t.tid, unix.Errno(errno))
+		if errno >= 0 {
+			_ = refuse(t.tid, unix.Errno(errno)) // it was killed
 		}
-		return
-	}
-	w.rec.counts[number]++
-	c := &w.calls[number]
-	if errno := verdict(w.info.data, true); errno >= 0 {
+	case errno >= 0:
+		w.rec.counts[number]++
 		w.refused(t, number, unix.Errno(errno))
-		return
+	default:
+		w.rec.counts[number]++
+		w.follow(t, number)
 	}
+}
+
+// follow arranges for a call to stop at its end, if that is of interest.
+func (w *watch) follow(t *task, number int) {
+	c := &w.calls[number]
 	t.stay = c.cpus
 	if c.keep == count || c.keep == writing && !w.isSpecial(w.info.args[0]) {
 		return
@@ -214,7 +226,7 @@ func (w *watch) executed(t *task) {
 	_ = eventMessage(t.tid, &former) // as it was
 	if caller, ok := w.tasks[int(former)]; ok && caller != t {
 		delete(w.tasks, int(former))
-		caller.tid = t.tid
+		caller.tid, caller.announced = t.tid, t.announced
 		w.tasks[t.tid] = caller
 		t = caller
 	}

@@ -22,8 +22,8 @@ type watch struct {
 	done  chan struct{} // closed when nothing is traced any more
 
 	tasks   map[int]*task
-	started bool // root has executed the command
-	ended   bool // root has ended
+	early   map[int]struct{} // ended before we heard of their start
+	started bool             // root has executed the command
 	closing bool
 
 	rootMoved bool      // somebody's "/" may not be the container's
@@ -37,17 +37,18 @@ type watch struct {
 
 // task is a thread of the container.
 type task struct {
-	tid     int
-	known   bool // who is read
-	who     observe.Process
-	pending bool // it is followed to the end of a call
-	number  int
-	args    [6]uint64
-	decoded bool // seen is filled, but for the result
-	seen    seen
-	value   int64 // what the call returned
-	stay    bool  // to be resumed where it likes
-	home    home
+	tid       int
+	announced bool // who started it has told us
+	known     bool // who is read
+	who       observe.Process
+	pending   bool // it is followed to the end of a call
+	number    int
+	args      [6]uint64
+	decoded   bool // seen is filled, but for the result
+	seen      seen
+	value     int64 // what the call returned
+	stay      bool  // to be resumed where it likes
+	home      home
 }
 
 func newWatch(t *Tracer, pid int) (*watch, error) {
@@ -67,7 +68,7 @@ func newWatch(t *Tracer, pid int) (*watch, error) {
 	return &watch{
 		first: isFirst(status),
 		calls: t.calls, rec: &t.rec, root: pid, pidfd: pidfd, ids: ids,
-		done: make(chan struct{}), tasks: map[int]*task{pid: {tid: pid}},
+		done: make(chan struct{}), tasks: map[int]*task{pid: {tid: pid, announced: true}}, early: map[int]struct{}{},
 	}, nil
 }
 
@@ -161,19 +162,31 @@ func (w *watch) take(c *change) bool {
 		w.stopped(w.task(tid), c.status)
 		return true
 	case cldExited, cldKilled, cldDumped:
-		known := w.drop(tid)
-		w.ended = w.ended || tid == w.root
-		if tid == w.root || !known && !tracedHere(tid) {
-			return false
-		}
-		reap(tid)
-		return true
+		return w.exited(tid)
 	}
 	return false // another child of this program has stopped
 }
 
+// exited is the end of a task. It is false for one that is not ours to collect.
+func (w *watch) exited(tid int) bool {
+	t, known := w.tasks[tid]
+	announced := known && t.announced
+	w.drop(tid)
+	if tid == w.root || !known && !tracedHere(tid) {
+		return false
+	}
+	if !announced && len(w.early) < maxEarly {
+		w.early[tid] = struct{}{}
+	}
+	reap(tid)
+	return true
+}
+
+// maxEarly bounds what is remembered of tasks whose parents were killed before they told us.
+const maxEarly = 4096
+
 // drop forgets a task that has ended.
-func (w *watch) drop(tid int) (known bool) {
+func (w *watch) drop(tid int) {
 	t, known := w.tasks[tid]
 	if known && t.pending {
 		w.settle(t)
@@ -182,7 +195,6 @@ func (w *watch) drop(tid int) (known bool) {
 		}
 	}
 	delete(w.tasks, tid)
-	return known
 }
 
 // exits: whether a call may be a task's last.
