@@ -35,6 +35,7 @@ type SpecOptions struct {
 	IDCount           uint32        // 65536, or 1 in single-id mode
 	CgroupsPath       string
 	UnmaskSystemPaths bool
+	Sysctls           map[string]string `json:",omitempty"` // of the container's own namespaces; they win over the defaults
 }
 
 // NewSpec makes the config.json. Capabilities are root's; SetUser narrows them. The seccomp profile is
@@ -45,6 +46,10 @@ func NewSpec(o SpecOptions) (*specs.Spec, error) {
 		return nil, err
 	}
 	filter, err := o.seccomp(granted)
+	if err != nil {
+		return nil, err
+	}
+	sysctls, err := o.sysctls()
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +76,7 @@ func NewSpec(o SpecOptions) (*specs.Spec, error) {
 			Namespaces:  namespaces(o.HostNetwork),
 			UIDMappings: o.idMapping(),
 			GIDMappings: o.idMapping(),
-			Sysctl:      o.sysctls(),
+			Sysctl:      sysctls,
 			Seccomp:     filter,
 		},
 	}
@@ -108,14 +113,19 @@ func (o SpecOptions) idCount() uint32 {
 }
 
 // sysctls let an unprivileged user of the container's own network bind low ports and send echo requests.
-func (o SpecOptions) sysctls() map[string]string {
-	if o.HostNetwork {
-		return nil
+func (o SpecOptions) sysctls() (map[string]string, error) {
+	all := make(map[string]string, 2+len(o.Sysctls))
+	if !o.HostNetwork {
+		all[PortStart] = "0"
+		all["net.ipv4.ping_group_range"] = fmt.Sprintf("0 %d", o.idCount()-1)
 	}
-	return map[string]string{
-		"net.ipv4.ip_unprivileged_port_start": "0",
-		"net.ipv4.ping_group_range":           fmt.Sprintf("0 %d", o.idCount()-1),
+	for name, value := range o.Sysctls {
+		if err := CheckSysctl(name, value, o.HostNetwork); err != nil {
+			return nil, err
+		}
+		all[name] = value
 	}
+	return all, nil
 }
 
 // environment is PATH, HOSTNAME and TERM, overridden by what was given; the last of a name wins.
