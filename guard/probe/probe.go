@@ -35,6 +35,7 @@ const (
 	ByNoNewPrivs By = "no-new-privs"
 	ByMasked     By = "masked" // a masked or missing path
 	ByKernel     By = "kernel" // a setting of the machine
+	ByMount      By = "mount"  // a mount's flags: nosuid, noexec, nodev
 )
 
 // Result is what one probe found. The program inside the container writes one as a line of JSON each.
