@@ -19,9 +19,11 @@ const (
 	cldDumped  = 3
 	cldTrapped = 4
 
-	// The stops and the ends of this thread's tracees, and of nobody else's. They are left where they are: a
-	// stop is over when its task is resumed, and the end of a container's first process is for its parent.
-	waitOptions = unix.WEXITED | unix.WSTOPPED | unix.WNOWAIT | unix.WALL | unix.WNOTHREAD
+	// The stops and the ends of this thread's tracees, and of nobody else's: tracees count in any case, and the
+	// program's other children, some of which may be this very thread's, are no "clone children" (wait(2)). They
+	// are left where they are: a stop is over when its task is resumed, and the end of a container's first process
+	// is for its parent.
+	waitOptions = unix.WEXITED | unix.WSTOPPED | unix.WNOWAIT | unix.WCLONE | unix.WNOTHREAD
 )
 
 // ptrace makes the call. Requests that want an address of ours take it by pointer.

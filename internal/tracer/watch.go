@@ -72,17 +72,33 @@ func newWatch(t *Tracer, pid int) (*watch, error) {
 	}, nil
 }
 
-// run is the thread's life. It reports whether the process could be seized, and ends when nothing is traced.
+// run is the life of a watch. It reports whether the process could be seized.
 func (w *watch) run(seized chan<- error) {
-	defer close(w.done)
-	defer w.letGo()
-	// Never unlocked: the thread ends with this goroutine, and the kernel ends what it might still trace.
+	// The thread is not ours to end, with whatever it traces: containers that it has cloned end with it. It goes
+	// back as clean as it came.
 	runtime.LockOSThread()
-	if errno := ptraceValue(unix.PTRACE_SEIZE, w.root, 0, seizeOptions); errno != 0 {
+	defer runtime.UnlockOSThread()
+	errno := ptraceValue(unix.PTRACE_SEIZE, w.root, 0, seizeOptions)
+	if errno == 0 {
+		seized <- nil
+		w.loop()
+	}
+	w.letGo()
+	close(w.done)
+	if errno != 0 {
 		seized <- fmt.Errorf("trace process %d: %w", w.root, errno)
 		return
 	}
-	seized <- nil
+	for c := (change{}); c.wait(w.root) == 0; { // it waits for its parent
+		time.Sleep(lingerPause)
+	}
+}
+
+// lingerPause is how often a thread looks whether the process it has traced is collected.
+const lingerPause = 10 * time.Millisecond
+
+// loop deals with what happens, until nothing is traced any more but a root that has ended.
+func (w *watch) loop() {
 	var c change
 	for w.tracing() {
 		switch errno := c.wait(0); {
@@ -124,7 +140,7 @@ func (w *watch) tracing() bool {
 const pollPause = time.Millisecond
 
 // poll asks for each task by itself. Waiting for all would show us the same thing again and again that is not
-// ours to take: the end of root before its parent has collected it, or another child of this program.
+// ours to take: the end of root before its parent has collected it.
 func (w *watch) poll() {
 	w.rec.mu.Lock()
 	tids := make([]int, 0, len(w.tasks))
@@ -164,7 +180,7 @@ func (w *watch) take(c *change) bool {
 	case cldExited, cldKilled, cldDumped:
 		return w.exited(tid)
 	}
-	return false // another child of this program has stopped
+	return false // nothing that was asked for
 }
 
 // exited is the end of a task. It is false for one that is not ours to collect.
