@@ -17,3 +17,14 @@ func TestPage(t *testing.T) {
 		}
 	}
 }
+
+func TestProbe(t *testing.T) {
+	if page := docs.Probe("raw-socket"); !strings.HasPrefix(page, "# raw-socket\n") {
+		t.Errorf("Probe(raw-socket) = %q", page)
+	}
+	for _, name := range []string{"", "no-such-probe", "../docs", "raw-socket.md"} {
+		if page := docs.Probe(name); page != "" {
+			t.Errorf("Probe(%q) = %q", name, page)
+		}
+	}
+}

@@ -8,7 +8,7 @@ func Needs() []string {
 	return []string{
 		"arch_prctl", "clone", "close", "dup2", "dup3", "execve", "exit", "exit_group", "fcntl", "futex", "getpid", "gettid",
 		"getuid", "geteuid", "getgid", "getegid", "madvise", "mmap", "munmap", "mprotect", "nanosleep", "openat", "pipe2",
-		"poll", "ppoll", "prlimit64", "read", "readlinkat", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn",
+		"poll", "ppoll", "prctl", "pread64", "prlimit64", "read", "readlinkat", "restart_syscall", "rt_sigaction", "rt_sigprocmask", "rt_sigreturn",
 		"sched_getaffinity", "sched_yield", "sigaltstack", "tgkill", "wait4", "write",
 	}
 }

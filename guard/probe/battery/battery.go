@@ -53,8 +53,8 @@ func find(name string) (trial, bool) {
 
 // The first words of the command lines that the program starts itself with.
 const (
-	wordTry     = "try"     // NAME COMMAND PID FOREIGN: one probe
-	wordHeld    = "held"    // a process of another user: it waits for the end of its input
+	wordTry     = "try"     // NAME COMMAND FELLOW FOREIGN: one probe
+	wordHeld    = "held"    // a process to try something on: it waits for the end of its input
 	wordWhoAmI  = "whoami"  // prints the effective user id
 	wordNothing = "nothing" // exits
 )
@@ -86,7 +86,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintf(stderr, "deckhand-probe: %v\n  see the names:  deckhand-probe list\n", err)
 		return 2
 	}
-	d := driver{command: command, out: stdout}
+	d := driver{command: command, out: stdout, patienceMillis: usualPatienceMillis}
 	if err := d.run(names); err != nil {
 		_, _ = fmt.Fprintf(stderr, "deckhand-probe: %v\n", err)
 		return 1
@@ -128,7 +128,7 @@ func try(args []string, stdout io.Writer) int {
 		return 2
 	}
 	s := &scene{command: args[1]}
-	s.driver, _ = strconv.Atoi(args[2]) // 0 where there is none
+	s.fellow, _ = strconv.Atoi(args[2]) // 0 where there is none
 	s.foreign, _ = strconv.Atoi(args[3])
 	r := t.try(s)
 	r.Probe = t.name

@@ -15,8 +15,8 @@ import (
 	"github.com/deckhand-engine/deckhand/guard/probe"
 )
 
-// patienceMillis is how long a probe may be silent before it counts as hung.
-const patienceMillis = 3000
+// usualPatienceMillis is how long a probe may be silent before it counts as hung.
+const usualPatienceMillis = 3000
 
 // driver starts the probes one after the other.
 //
@@ -26,8 +26,10 @@ type driver struct {
 	command string
 	out     io.Writer
 	self    string
-	pid     int
-	foreign *held
+	fellow  *held // a process of the same user
+	foreign *held // and one of another
+
+	patienceMillis int
 }
 
 func (d *driver) run(names []string) error {
@@ -35,9 +37,13 @@ func (d *driver) run(names []string) error {
 	if err != nil { // no /proc
 		self = os.Args[0]
 	}
-	d.self, d.pid = self, os.Getpid()
-	d.foreign = startHeld(self)
-	defer d.foreign.release()
+	d.self = self
+	d.fellow = startHeld(self, os.Getuid())
+	defer d.fellow.release()
+	if os.Geteuid() == 0 {
+		d.foreign = startHeld(self, otherID())
+		defer d.foreign.release()
+	}
 	for _, name := range names {
 		r := d.one(name)
 		r.Probe = name
@@ -55,13 +61,13 @@ func (d *driver) run(names []string) error {
 
 // one runs a probe in a process of its own.
 func (d *driver) one(name string) probe.Result {
-	argv := []string{d.self, wordTry, name, d.command, strconv.Itoa(d.pid), strconv.Itoa(d.foreign.id())}
+	argv := []string{d.self, wordTry, name, d.command, strconv.Itoa(d.fellow.id()), strconv.Itoa(d.foreign.id())}
 	pid, r, err := d.start(argv)
 	if err != nil {
 		return failed("start a process: " + err.Error())
 	}
 	defer func() { _ = unix.Close(r) }() // read to its end
-	text, complete := listen(r)
+	text, complete := listen(r, d.patienceMillis)
 	if !complete {
 		// Where a filter forbids the kill it stays, and ends with the container.
 		_ = unix.Kill(pid, unix.SIGKILL)
@@ -72,7 +78,7 @@ func (d *driver) one(name string) probe.Result {
 			}
 			_, _ = unix.Poll(nil, 1)
 		}
-		return failed(fmt.Sprintf("nothing came of it within %d s", patienceMillis/1000))
+		return failed(fmt.Sprintf("nothing came of it within %d ms", d.patienceMillis))
 	}
 	var status unix.WaitStatus
 	for {
@@ -100,7 +106,7 @@ func (d *driver) start(argv []string) (pid, output int, err error) {
 }
 
 // listen reads until the result's line is there or nobody can write any more; false if it took too long.
-func listen(fd int) (text []byte, complete bool) {
+func listen(fd, patienceMillis int) (text []byte, complete bool) {
 	buf := make([]byte, 4096)
 	for {
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, patienceMillis) //nolint:gosec // a descriptor
@@ -155,7 +161,7 @@ func outcome(text []byte, status unix.WaitStatus) probe.Result {
 
 // reap takes what probes left behind, which falls to pid 1.
 func (d *driver) reap() {
-	if d.pid != 1 {
+	if os.Getpid() != 1 {
 		return
 	}
 	for {
@@ -169,7 +175,7 @@ func (d *driver) reap() {
 	}
 }
 
-// held is a process of another user, for probes to be tried on.
+// held is a process for probes to be tried on.
 type held struct {
 	pid, input int
 }
@@ -182,19 +188,21 @@ func otherID() int {
 	return 1
 }
 
-// startHeld starts one; nil where this process may not.
-func startHeld(self string) *held {
-	if os.Geteuid() != 0 {
-		return nil
-	}
+// startHeld starts one of a user; nil where this process may not.
+func startHeld(self string, uid int) *held {
 	var p [2]int
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
 		return nil
 	}
-	id := uint32(otherID()) //nolint:gosec // 1 or 2
+	sys := &syscall.SysProcAttr{}
+	if uid != os.Getuid() {
+		id := uint32(uid) //nolint:gosec // one of ours
+		sys.Credential = &syscall.Credential{Uid: id, Gid: id, NoSetGroups: true}
+	}
 	pid, err := syscall.ForkExec(self, []string{self, wordHeld}, &syscall.ProcAttr{
-		Env: []string{"HELD=by deckhand-probe"}, Files: []uintptr{uintptr(p[0])}, //nolint:gosec // a descriptor
-		Sys: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: id, Gid: id, NoSetGroups: true}},
+		Env:   []string{"HELD=by deckhand-probe"},
+		Files: []uintptr{uintptr(p[0])}, //nolint:gosec // a descriptor
+		Sys:   sys,
 	})
 	_ = unix.Close(p[0]) // the child has its own
 	if err != nil {

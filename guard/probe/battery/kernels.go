@@ -123,7 +123,7 @@ func kernelKeyring(s *scene) probe.Result {
 
 // fanotify asks to be asked before files are opened, of no file yet.
 func fanotify(s *scene) probe.Result {
-	d := decision{capabilities: []int{unix.CAP_SYS_ADMIN}, initial: true}
+	d := decision{capabilities: []int{unix.CAP_SYS_ADMIN}, initial: true, present: exists("/proc/sys/fs/fanotify")}
 	if kernelAtLeast(5, 13) {
 		d.witness = func() error {
 			return closing(unix.FanotifyInit(unix.FAN_CLASS_NOTIF|unix.FAN_REPORT_FID|unix.FAN_CLOEXEC, 0))

@@ -21,6 +21,7 @@ func ioPorts(s *scene) probe.Result {
 	return s.settle(err, decision{
 		capabilities: []int{unix.CAP_SYS_RAWIO},
 		initial:      true,
+		optional:     true,
 		witness:      func() error { return call(unix.SYS_IOPL, 4) },
 	})
 }

@@ -123,6 +123,7 @@ func processAccounting(s *scene) probe.Result {
 	return s.settle(call(unix.SYS_ACCT, pin(s, &root)), decision{
 		capabilities: []int{unix.CAP_SYS_PACCT},
 		initial:      true,
+		present:      exists("/proc/sys/kernel/acct"),
 		passed:       []syscall.Errno{unix.EISDIR},
 	})
 }

@@ -82,8 +82,11 @@ func ptraceForeign(s *scene) probe.Result {
 
 // ptraceOwn attaches to a process of the same user that is no child.
 func ptraceOwn(s *scene) probe.Result {
-	r := s.seize(s.driver)
-	if r.By == probe.ByCapability { // Yama, or a process that is not dumpable
+	if s.fellow == 0 {
+		return failed("no other process of this user could be started")
+	}
+	r := s.seize(s.fellow)
+	if r.By == probe.ByCapability { // Yama
 		r.By = probe.ByKernel
 	}
 	return r
@@ -166,7 +169,7 @@ func ttyInjection(s *scene) probe.Result {
 		r.Detail = "/dev/ptmx"
 		return r
 	}
-	defer func() { _ = unix.Close(control) }() // the terminal goes with it
+	// It stays open: the end of the terminal would be the end of this process before it has said what came of it.
 	if err := unix.IoctlSetPointerInt(control, unix.TIOCSPTLCK, 0); err != nil {
 		return s.settle(err, decision{by: probe.BySeccomp})
 	}
@@ -178,7 +181,6 @@ func ttyInjection(s *scene) probe.Result {
 	if err != nil {
 		return s.settle(err, byFile(unix.O_RDWR))
 	}
-	defer func() { _ = unix.Close(terminal) }() // the terminal goes with it
 	if _, err := unix.Setsid(); err != nil {
 		return s.settle(err, decision{by: probe.BySeccomp})
 	}

@@ -17,8 +17,8 @@ import (
 // scene is what a probe knows about where it is.
 type scene struct {
 	command string // the image's own program; empty: unknown
-	driver  int    // the process that runs the battery
-	foreign int    // a process of another user that it holds; 0: none
+	fellow  int    // a process of the same user that is no child; 0: none
+	foreign int    // a process of another user that is held for this; 0: none
 	pinned  []any
 	status  *status
 }
@@ -71,8 +71,10 @@ type decision struct {
 	passed []syscall.Errno
 	// absent are errors that mean that there is nothing to try it on.
 	absent []syscall.Errno
-	// present reports whether this kernel has the call, so that ENOSYS is a filter's; nil: it cannot be told.
+	// present reports whether this kernel has the call, so that ENOSYS is a filter's; nil: every kernel has it.
 	present func() bool
+	// optional says that kernels may lack the call, and that nothing shows which do.
+	optional bool
 	// by is who refuses where it is neither a filter nor a capability.
 	by probe.By
 }
@@ -118,9 +120,9 @@ func (s *scene) missing(d decision) probe.Result {
 	switch {
 	case !s.who().filtered:
 		r.Detail = "this kernel does not have the call"
-	case d.present == nil:
-		r.Verdict = probe.Denied
-	case d.present():
+	case d.optional:
+		r.Verdict = probe.Denied // or absent
+	case d.present == nil, d.present():
 		r.Verdict, r.By = probe.Denied, probe.BySeccomp
 	}
 	return r
@@ -132,6 +134,8 @@ func (s *scene) by(errno syscall.Errno, d decision) probe.By {
 	switch {
 	case errno == unix.EROFS:
 		return probe.ByReadOnly
+	case errno == unix.EACCES && d.by == probe.ByOwner && w.nested && s.has(unix.CAP_DAC_OVERRIDE):
+		return probe.ByNamespace // the file belongs to nobody whom the namespace has
 	case errno == unix.EACCES && d.by != "":
 		return d.by
 	case !w.known:

@@ -114,10 +114,8 @@ func linkRootFile(s *scene) probe.Result {
 		return absent("no file of root's is known here")
 	}
 	d := decision{
-		capabilities: []int{unix.CAP_FOWNER},
-		by:           probe.ByKernel,
-		witness:      func() error { return easiest(linksNowhere()) },
-		present:      func() bool { return true },
+		by:      probe.ByKernel, // fs.protected_hardlinks
+		witness: func() error { return easiest(linksNowhere()) },
 	}
 	for _, dir := range writable() {
 		link := ownName(dir)
