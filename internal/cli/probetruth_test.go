@@ -452,7 +452,7 @@ func leastFilter(t *testing.T) string {
 // engineSocket listens as an engine would.
 func engineSocket(t *testing.T, mode os.FileMode) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "engine") // short, as the names of sockets have to be
+	dir, err := os.MkdirTemp("", "engine") //nolint:usetesting // short, as the names of sockets have to be
 	if err != nil {
 		t.Fatal(err)
 	}

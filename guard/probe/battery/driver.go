@@ -54,7 +54,7 @@ func (d *driver) run(names []string) error {
 		if _, err := d.out.Write(append(line, '\n')); err != nil {
 			return fmt.Errorf("write the result of %s: %w", name, err)
 		}
-		d.reap()
+		reap()
 	}
 	return nil
 }
@@ -95,7 +95,7 @@ func (d *driver) start(argv []string) (pid, output int, err error) {
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
 		return 0, -1, fmt.Errorf("make a pipe: %w", err)
 	}
-	w := uintptr(p[1]) //nolint:gosec // a descriptor
+	w := uintptr(p[1])
 	pid, err = syscall.ForkExec(d.self, argv, &syscall.ProcAttr{Env: os.Environ(), Files: []uintptr{0, w, w}})
 	_ = unix.Close(p[1]) // the child has its own
 	if err != nil {
@@ -160,10 +160,14 @@ func outcome(text []byte, status unix.WaitStatus) probe.Result {
 }
 
 // reap takes what probes left behind, which falls to pid 1.
-func (d *driver) reap() {
-	if os.Getpid() != 1 {
-		return
+func reap() {
+	if os.Getpid() == 1 {
+		reapAll()
 	}
+}
+
+// reapAll waits for all children that have ended.
+func reapAll() {
 	for {
 		pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
 		if err == unix.EINTR {
@@ -201,7 +205,7 @@ func startHeld(self string, uid int) *held {
 	}
 	pid, err := syscall.ForkExec(self, []string{self, wordHeld}, &syscall.ProcAttr{
 		Env:   []string{"HELD=by deckhand-probe"},
-		Files: []uintptr{uintptr(p[0])}, //nolint:gosec // a descriptor
+		Files: []uintptr{uintptr(p[0])},
 		Sys:   sys,
 	})
 	_ = unix.Close(p[0]) // the child has its own

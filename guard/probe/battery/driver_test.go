@@ -64,3 +64,27 @@ func TestHeldProcesses(t *testing.T) {
 		t.Errorf("none has id %d", id)
 	}
 }
+
+// TestReapAll takes what a probe left behind, as pid 1 has to.
+func TestReapAll(t *testing.T) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) }()
+	self := filepath.Join(t.TempDir(), "self")
+	if err := os.WriteFile(self, []byte("#!/bin/sh\n(read line </dev/null) & echo '{\"verdict\":\"allowed\"}'\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d := driver{self: self, patienceMillis: 3000}
+	if r := d.one("chroot"); r.Verdict != probe.Allowed {
+		t.Fatalf("%+v", r)
+	}
+	for range 1000 {
+		reapAll()
+		if _, err := unix.Wait4(-1, nil, unix.WNOHANG, nil); err == unix.ECHILD {
+			return
+		}
+		_, _ = unix.Poll(nil, 5)
+	}
+	t.Error("a process is left")
+}

@@ -21,7 +21,7 @@ func byFile(flags int) decision {
 		absent: []syscall.Errno{unix.ENOENT, unix.ENOTDIR, unix.ENXIO, unix.ENODEV},
 		passed: []syscall.Errno{unix.ETXTBSY, unix.EBUSY}, // looked at when access was granted
 		witness: func() error {
-			return call(unix.SYS_OPENAT, uintptr(^uint32(99)), nowhere, uintptr(flags)) //nolint:gosec // AT_FDCWD is not used
+			return call(unix.SYS_OPENAT, uintptr(^uint32(99)), nowhere, uintptr(flags))
 		},
 	}
 }
@@ -135,7 +135,7 @@ func programDirs() []string {
 		value = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 	}
 	var dirs []string
-	for _, dir := range strings.Split(value, ":") {
+	for dir := range strings.SplitSeq(value, ":") {
 		if dir != "" && !slices.Contains(dirs, dir) {
 			dirs = append(dirs, dir)
 		}

@@ -28,8 +28,8 @@ func identities() []trial {
 
 // become changes the user of this thread.
 func (s *scene) become(uid int) probe.Result {
-	own := uintptr(os.Getuid())                //nolint:gosec // an id
-	err := call(unix.SYS_SETUID, uintptr(uid)) //nolint:gosec // an id
+	own := uintptr(os.Getuid())
+	err := call(unix.SYS_SETUID, uintptr(uid))
 	if errors.Is(err, unix.EINVAL) {
 		return probe.Result{Verdict: probe.Denied, Errno: unix.EINVAL, By: probe.ByNamespace, Detail: "the user namespace does not have that user"}
 	}
@@ -231,7 +231,7 @@ func output(name string, argv []string) (string, error) {
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
 		return "", err
 	}
-	w := uintptr(p[1]) //nolint:gosec // a descriptor
+	w := uintptr(p[1])
 	pid, err := syscall.ForkExec(name, argv, &syscall.ProcAttr{
 		Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"}, Files: []uintptr{0, w, w},
 	})

@@ -34,7 +34,7 @@ func kernels() []trial {
 type bpfLoad struct {
 	kind, count           uint32
 	instructions, license uint64
-	rest                  [16]uint64
+	_                     [16]uint64
 }
 
 // bpf loads a program of two instructions that is attached to nothing.
@@ -48,7 +48,7 @@ func bpf(s *scene) probe.Result {
 	a := bpfLoad{kind: socketFilter, count: 2, instructions: uint64(pin(s, &code)), license: uint64(pin(s, &license))}
 	fd, _, errno := syscall.Syscall(unix.SYS_BPF, load, pin(s, &a), unsafe.Sizeof(a))
 	if errno == 0 {
-		_ = unix.Close(int(fd)) //nolint:gosec // a descriptor; the program goes with it
+		_ = unix.Close(int(fd))
 		return allowed("")
 	}
 	d := decision{capabilities: []int{unix.CAP_BPF, unix.CAP_SYS_ADMIN}, initial: true, present: exists("/proc/sys/kernel/unprivileged_bpf_disabled")}
@@ -77,7 +77,7 @@ func ioUring(s *scene) probe.Result {
 	var parameters [120]byte
 	fd, _, errno := syscall.Syscall(unix.SYS_IO_URING_SETUP, 1, pin(s, &parameters), 0)
 	if errno == 0 {
-		_ = unix.Close(int(fd)) //nolint:gosec // a descriptor
+		_ = unix.Close(int(fd))
 		return allowed("")
 	}
 	d := decision{present: exists("/proc/sys/kernel/io_uring_disabled"), by: probe.ByKernel}
@@ -97,7 +97,7 @@ func userfaultfd(s *scene) probe.Result {
 	const userModeOnly = 1
 	fd, _, errno := syscall.Syscall(unix.SYS_USERFAULTFD, unix.O_CLOEXEC, 0, 0)
 	if errno == 0 {
-		_ = unix.Close(int(fd)) //nolint:gosec // a descriptor
+		_ = unix.Close(int(fd))
 		return allowed("")
 	}
 	d := decision{capabilities: []int{unix.CAP_SYS_PTRACE}, initial: true, present: exists("/proc/sys/vm/unprivileged_userfaultfd")}

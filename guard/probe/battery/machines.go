@@ -61,29 +61,37 @@ func ordinary() []string {
 // hostDevices opens the device nodes that an ordinary container does not have, for reading.
 func hostDevices(s *scene) probe.Result {
 	var results []probe.Result
+	for _, name := range unusualDevices() {
+		r := s.opening(name, unix.O_RDONLY)
+		if r.Errno == unix.EPERM {
+			r.By = probe.ByKernel // the cgroup's list of devices
+		}
+		if r.Verdict == probe.Allowed {
+			return r
+		}
+		results = append(results, r)
+	}
+	return best(results, "no device of the machine is here")
+}
+
+// unusualDevices are the device nodes in /dev, without terminals.
+func unusualDevices() []string {
+	var names []string
 	for _, dir := range []string{"/dev", "/dev/net", "/dev/mapper", "/dev/dri", "/dev/snd", "/dev/input"} {
 		for _, entry := range list(dir) {
 			var st unix.Stat_t
 			name := path.Join(dir, entry)
-			kind := uint32(0)
-			if unix.Lstat(name, &st) == nil {
-				kind = st.Mode & unix.S_IFMT
-			}
-			terminal := strings.HasPrefix(entry, "tty") || strings.HasPrefix(entry, "vcs")
-			if kind != unix.S_IFBLK && kind != unix.S_IFCHR || terminal || dir == "/dev" && slices.Contains(ordinary(), entry) {
+			if unix.Lstat(name, &st) != nil || strings.HasPrefix(entry, "tty") || strings.HasPrefix(entry, "vcs") {
 				continue
 			}
-			r := s.opening(name, unix.O_RDONLY)
-			if r.Errno == unix.EPERM {
-				r.By = probe.ByKernel // the cgroup's list of devices
+			kind := st.Mode & unix.S_IFMT
+			device := kind == unix.S_IFBLK || kind == unix.S_IFCHR
+			if device && (dir != "/dev" || !slices.Contains(ordinary(), entry)) {
+				names = append(names, name)
 			}
-			if r.Verdict == probe.Allowed {
-				return r
-			}
-			results = append(results, r)
 		}
 	}
-	return best(results, "no device of the machine is here")
+	return names
 }
 
 // reboot sets what ctrl-alt-del does to what it does already. Where that is not the machine's but the container's,

@@ -67,7 +67,7 @@ func soMark(s *scene) probe.Result {
 	return s.settle(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, 1), decision{
 		capabilities: needed,
 		witness: func() error {
-			return call(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MARK, nowhere, 0) //nolint:gosec // a descriptor
+			return call(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_MARK, nowhere, 0)
 		},
 	})
 }
@@ -127,7 +127,7 @@ func connected(fd int) error {
 		return err
 	}
 	if code != 0 {
-		return syscall.Errno(code) //nolint:gosec // an errno
+		return syscall.Errno(code)
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func signalForeign(s *scene) probe.Result {
 	return s.settle(unix.Kill(pid, 0), decision{
 		capabilities: []int{unix.CAP_KILL},
 		absent:       []syscall.Errno{unix.ESRCH},
-		witness:      func() error { return call(unix.SYS_KILL, uintptr(pid), 999) }, //nolint:gosec // a process id
+		witness:      func() error { return call(unix.SYS_KILL, uintptr(pid), 999) },
 	})
 }
 
@@ -126,7 +126,7 @@ func readMemory(s *scene) probe.Result {
 		absent:       []syscall.Errno{unix.ESRCH},
 		present:      kernel(3, 2),
 		witness: func() error {
-			return call(unix.SYS_PROCESS_VM_READV, uintptr(pid), nowhere, 1, nowhere, 1, 1) //nolint:gosec // a process id
+			return call(unix.SYS_PROCESS_VM_READV, uintptr(pid), nowhere, 1, nowhere, 1, 1)
 		},
 	})
 }
@@ -188,7 +188,7 @@ func ttyInjection(s *scene) probe.Result {
 		return s.settle(err, decision{by: probe.BySeccomp})
 	}
 	letter := byte('x')
-	err = call(unix.SYS_IOCTL, uintptr(terminal), unix.TIOCSTI, pin(s, &letter)) //nolint:gosec // a descriptor
+	err = call(unix.SYS_IOCTL, uintptr(terminal), unix.TIOCSTI, pin(s, &letter))
 	if errors.Is(err, unix.EIO) {
 		return probe.Result{Verdict: probe.Denied, Errno: unix.EIO, By: probe.ByKernel, Detail: "dev.tty.legacy_tiocsti is " + strings.TrimSpace(setting("dev/tty/legacy_tiocsti"))}
 	}

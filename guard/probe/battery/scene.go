@@ -134,30 +134,56 @@ func (s *scene) by(errno syscall.Errno, d decision) probe.By {
 	switch {
 	case errno == unix.EROFS:
 		return probe.ByReadOnly
-	case errno == unix.EACCES && d.by == probe.ByOwner && w.nested && s.has(unix.CAP_DAC_OVERRIDE):
-		return probe.ByNamespace // the file belongs to nobody whom the namespace has
 	case errno == unix.EACCES && d.by != "":
-		return d.by
+		return s.byMode(d)
 	case !w.known:
 		return ""
-	case w.filtered && d.witness != nil && refused(d.witness()):
-		return probe.BySeccomp
-	}
-	entitled := s.has(d.capabilities...) && (!d.initial || !w.nested)
-	switch {
-	case w.filtered && d.witness == nil && errno == unix.EPERM && d.by == "":
-		if entitled { // the kernel had no reason
-			return probe.BySeccomp
+	case w.filtered:
+		if by, certain := s.byFilter(errno, d); certain {
+			return by
 		}
-		return "" // either
-	case len(d.capabilities) == 0:
+	}
+	return s.byPrivilege(d)
+}
+
+// byFilter says whether a filter refused; certain is false where it was something else. Without a witness nobody
+// knows, unless the kernel had no reason.
+func (s *scene) byFilter(errno syscall.Errno, d decision) (by probe.By, certain bool) {
+	switch {
+	case d.witness != nil:
+		return probe.BySeccomp, refused(d.witness())
+	case errno != unix.EPERM || d.by != "":
+		return "", false
+	case s.entitled(d):
+		return probe.BySeccomp, true
+	}
+	return "", true
+}
+
+// byMode says who refused with EACCES.
+func (s *scene) byMode(d decision) probe.By {
+	if d.by == probe.ByOwner && s.who().nested && s.has(unix.CAP_DAC_OVERRIDE) {
+		return probe.ByNamespace // the file belongs to nobody whom the namespace has
+	}
+	return d.by
+}
+
+// byPrivilege says who refused where it was no filter.
+func (s *scene) byPrivilege(d decision) probe.By {
+	switch {
+	case d.by == probe.BySeccomp && !s.who().filtered: // a security module
+		return ""
+	case len(d.capabilities) == 0, s.entitled(d):
 		return d.by
 	case !s.has(d.capabilities...):
 		return probe.ByCapability
-	case d.initial && w.nested:
-		return probe.ByNamespace
 	}
-	return d.by
+	return probe.ByNamespace
+}
+
+// entitled reports whether the process has what lets the call through.
+func (s *scene) entitled(d decision) bool {
+	return s.has(d.capabilities...) && (!d.initial || !s.who().nested)
 }
 
 // refused reports whether an error is one that filters give.

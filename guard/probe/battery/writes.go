@@ -152,7 +152,7 @@ func packageManager(s *scene) probe.Result {
 	}
 	var results []probe.Result
 	for _, m := range managers {
-		for _, name := range strings.Fields(m.programs) {
+		for name := range strings.FieldsSeq(m.programs) {
 			if program(name) == "" {
 				continue
 			}
