@@ -31,7 +31,7 @@ type ExecOptions struct {
 	// Seccomp is the filter of this process; nil: the container's. A process that nobody traces cannot live
 	// under a filter that leaves decisions to a tracer.
 	Seccomp *specs.LinuxSeccomp
-	Attach  func(pid int) error // runtime.ExecOptions.Attach
+	Attach  func(pid int) error `json:"-"` // runtime.ExecOptions.Attach; a monitor is not told
 }
 
 // Exec starts a process in a running container, with the container's limits: its seccomp filter,

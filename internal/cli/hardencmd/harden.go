@@ -11,7 +11,8 @@ func newHarden(_ files, _ *global) *cobra.Command {
 		Use:   "harden [OPTIONS] DIR|DOCKERFILE|IMAGE",
 		Short: "Take root away from a service, and prove that it still works",
 		RunE: func(*cobra.Command, []string) error {
-			return errors.New("deckhand harden is not there yet")
+			return withHint(errors.New("deckhand harden is not there yet"),
+				"until then: change the Dockerfile as deckhand check proposes, build it, run it, and try the service")
 		},
 	}
 }

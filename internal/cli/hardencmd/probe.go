@@ -11,7 +11,8 @@ func newProbe(_ files, _ *global) *cobra.Command {
 		Use:   "probe [OPTIONS] IMAGE",
 		Short: "Show what an attacker could do in an image's containers",
 		RunE: func(*cobra.Command, []string) error {
-			return errors.New("deckhand probe is not there yet")
+			return withHint(errors.New("deckhand probe is not there yet"),
+				"until then: deckhand check IMAGE says what it would be allowed; docs/probes says what that is good for")
 		},
 	}
 }
