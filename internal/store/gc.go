@@ -132,17 +132,26 @@ func (s *Store) collect(ctx context.Context, l *live) error {
 	return errors.Join(errs...)
 }
 
+// collectLayers removes links before what they lead to: killed in between, it leaves none that leads nowhere.
 func (s *Store) collectLayers(ctx context.Context, l *live) error {
 	names, err := readNames(s.path("layers"))
 	if err != nil {
 		return err
 	}
+	var links, layers []string
 	for _, name := range names {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
 		if l.layers[name] && s.HasLayer(name) {
 			continue
+		}
+		if _, err := os.Readlink(s.path("layers", name)); err == nil {
+			links = append(links, name)
+		} else {
+			layers = append(layers, name)
+		}
+	}
+	for _, name := range append(links, layers...) {
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 		if err := s.trash(s.path("layers", name)); err != nil {
 			return err
