@@ -9,7 +9,7 @@ import (
 
 // countdown is a context that is cancelled once it was asked so many times.
 type countdown struct {
-	context.Context
+	context.Context //nolint:containedctx // it is a context
 	left int
 }
 
