@@ -2,6 +2,8 @@
 package repair
 
 import (
+	"strings"
+
 	"github.com/deckhand-engine/deckhand/guard/observe"
 )
 
@@ -33,7 +35,36 @@ type Repair struct {
 	Old       string         `json:"old,omitempty"`
 	Argv      []string       `json:"argv,omitempty"`
 	Recursive bool           `json:"recursive,omitempty"`
-	Mode      string         `json:"mode,omitempty"` // octal, of a Tmpfs
-	For       []observe.Call `json:"for,omitempty"`  // the refusals it answers
-	Why       string         `json:"why"`            // one clause for a comment: "redis-server writes temp-12.rdb here (openat, EACCES)"
+	Missing   bool           `json:"missing,omitempty"` // the image has no Path yet; of a Passwd, no /etc/passwd
+	Mode      string         `json:"mode,omitempty"`    // octal, of a Tmpfs
+	For       []observe.Call `json:"for,omitempty"`     // the refusals it answers
+	Why       string         `json:"why"`               // one clause for a comment: "redis-server writes temp-12.rdb here (openat, EACCES)"
+}
+
+// String is the repair in a few words for a line of progress: "tmpfs /run", "chown /var/lib/redis".
+func (r Repair) String() string {
+	switch r.Kind {
+	case Chown, Volume:
+		if r.Recursive {
+			return string(r.Kind) + " -R " + r.Path
+		}
+	case Environ, Capability:
+		return string(r.Kind) + " " + r.Value
+	case Passwd:
+		return "passwd line " + r.Value
+	case Port:
+		return "sysctl " + r.Value
+	case Entrypoint:
+		return "entrypoint " + strings.Join(r.Argv, " ")
+	case Config:
+		if r.Value == "" {
+			return "config " + r.Path + " without " + strings.TrimSpace(r.Old)
+		}
+		return "config " + r.Path + " with " + strings.TrimSpace(r.Value)
+	case Root:
+		return "uid 0"
+	case ReadWrite:
+		return "writable root"
+	}
+	return string(r.Kind) + " " + r.Path
 }
