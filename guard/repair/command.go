@@ -34,6 +34,23 @@ func (e *editor) add(r Repair) error {
 		return err
 	}
 	switch r.Kind {
+	case Environ:
+		name, value, _ := strings.Cut(r.Value, "=")
+		e.lines = append(e.lines, line{text: "ENV " + name + "=" + e.value(value), why: r.Why, env: name})
+	case Entrypoint:
+		e.start = &r
+	case Root:
+		e.whyRoot = r.Why
+	default:
+		return e.change(r)
+	}
+	return nil
+}
+
+// change says a repair of files in instructions. Of the other kinds, the image has nothing to say: whoever runs it
+// does what they ask for.
+func (e *editor) change(r Repair) error {
+	switch r.Kind {
 	case Chown:
 		return e.own(r)
 	case Volume:
@@ -43,21 +60,13 @@ func (e *editor) add(r Repair) error {
 		e.lines = append(e.lines, line{text: "VOLUME " + array(r.Path), why: r.Why})
 	case Mode:
 		return e.run(r, words("chmod", recursive(r), "o+rX", r.Path))
-	case Environ:
-		name, value, _ := strings.Cut(r.Value, "=")
-		e.lines = append(e.lines, line{text: "ENV " + name + "=" + e.value(value), why: r.Why, env: name})
 	case Passwd:
 		return e.passwd(r)
 	case StripCaps:
 		return e.run(r, words("cp", "-p", r.Path, r.Path+".deckhand")+" && "+words("mv", r.Path+".deckhand", r.Path))
 	case Config:
 		return e.run(r, words("sed", "-i", script(r.Old, r.Value), r.Path))
-	case Entrypoint:
-		e.start = &r
-	case Root:
-		e.whyRoot = r.Why
-	case Tmpfs, Port, Capability, ReadWrite:
-		// whoever runs the image gives them
+	default:
 	}
 	return nil
 }
@@ -131,22 +140,22 @@ func (r Repair) check() error {
 	}
 	switch r.Kind {
 	case Chown, Volume, Mode, StripCaps, Config:
-		if !path.IsAbs(r.Path) {
-			return &PathError{r, r.Path, "is not an absolute path"}
-		}
+		return r.reject(!path.IsAbs(r.Path), r.Path, "is not an absolute path")
 	case Environ:
-		if name, _, set := strings.Cut(r.Value, "="); !set || !isName(name) {
-			return &PathError{r, r.Value, "is not NAME=VALUE"}
-		}
+		name, _, set := strings.Cut(r.Value, "=")
+		return r.reject(!set || !isName(name), r.Value, "is not NAME=VALUE")
 	case Passwd:
-		if r.Value == "" || strings.ContainsAny(r.Value+r.Path, ":") {
-			return &PathError{r, r.Value + ":" + r.Path, "cannot be an entry of /etc/passwd"}
-		}
+		return r.reject(r.Value == "" || strings.ContainsAny(r.Value+r.Path, `:\`), r.Value, "cannot be an entry of /etc/passwd")
 	case Entrypoint:
-		if len(r.Argv) == 0 {
-			return &PathError{r, "", "names no program"}
-		}
-	case Tmpfs, Port, Capability, Root, ReadWrite:
+		return r.reject(len(r.Argv) == 0, "", "names no program")
+	default:
+	}
+	return nil
+}
+
+func (r Repair) reject(wrong bool, text, reason string) error {
+	if wrong {
+		return &PathError{r, text, reason}
 	}
 	return nil
 }

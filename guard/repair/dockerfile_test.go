@@ -144,6 +144,11 @@ func TestDockerfile(t *testing.T) {
 			repairs: []repair.Repair{{Kind: repair.Environ, Value: "HOME=/data"}},
 			want:    "FROM debian\nUSER 9000:9000\nCMD app\nENV HOME=/root\nENV HOME=/data\nEXPOSE 80\n",
 		},
+		"ENV that is there but does not count": {
+			source:  "FROM debian\nENV HOME=/data\nENV HOME=/root\nCMD app\n",
+			repairs: []repair.Repair{{Kind: repair.Environ, Value: "HOME=/data"}},
+			want:    "FROM debian\nENV HOME=/data\nENV HOME=/root\nENV HOME=/data\nUSER 9000:9000\nCMD app\n",
+		},
 		"no shell, missing": {
 			source: "FROM golang AS build\nRUN make\n\n# small\nFROM scratch\nCOPY --from=build /app /app\nENTRYPOINT [\"/app\"]\n",
 			o:      repair.Options{NoShell: true},
@@ -269,8 +274,10 @@ func TestDockerfileRefuses(t *testing.T) {
 		"no Dockerfile":   {"FORM a", repair.Options{}, repair.Repair{}, nil, "unknown instruction"},
 		"open at its end": {"FROM a\nRUN b \\\n", repair.Options{}, repair.Repair{}, nil, "run into one another"},
 		"numbered target": {
-			"FROM a", repair.Options{NoShell: true, Target: "0"},
-			repair.Repair{Kind: repair.Chown, Path: "/a", Missing: true}, nil, "a name",
+			"FROM a",
+			repair.Options{NoShell: true, Target: "0"},
+			repair.Repair{Kind: repair.Chown, Path: "/a", Missing: true},
+			nil, "a name",
 		},
 	}
 	for name, tt := range tests {

@@ -44,13 +44,18 @@ func needsRoot(lines []line) bool {
 // missing are the lines that the stage does not have yet, and where its tail begins: what follows the last
 // instruction that changes files, other than those lines.
 func (e *editor) missing() ([]line, int) {
-	have := map[string]bool{}
+	have, set := map[string]bool{}, map[string]bool{}
 	tail, ended := 0, false
 	for i := range slices.Backward(e.stage.Instructions) {
 		in := &e.stage.Instructions[i]
 		text := strings.ReplaceAll(string(in.Range.In(e.file.Source)), "\r\n", "\n")
-		ours := slices.ContainsFunc(e.lines, func(l line) bool { return l.text == text })
+		ours := slices.ContainsFunc(e.lines, func(l line) bool { return l.text == text && !set[l.env] })
 		have[text] = have[text] || ours
+		if in.Keyword == "ENV" {
+			for _, p := range in.Pairs {
+				set[p.Name] = true
+			}
+		}
 		if !makesFiles(in) {
 			continue
 		}

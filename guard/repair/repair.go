@@ -65,6 +65,7 @@ func (r Repair) String() string {
 		return "uid 0"
 	case ReadWrite:
 		return "writable root"
+	default:
 	}
 	return string(r.Kind) + " " + r.Path
 }
