@@ -167,7 +167,7 @@ func dockerRunFlags() []string {
 		health-interval health-retries health-start-interval health-start-period health-timeout ip ip6 ipc
 		isolation label-file link link-local-ip log-driver log-opt mac-address memory memory-reservation
 		memory-swap memory-swappiness mount network-alias no-healthcheck oom-kill-disable oom-score-adj pid
-		pids-limit platform privileged publish-all quiet restart runtime shm-size sig-proxy storage-opt sysctl
+		pids-limit platform privileged publish-all quiet restart runtime shm-size sig-proxy storage-opt
 		ulimit userns uts volume-driver volumes-from`)
 }
 

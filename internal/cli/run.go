@@ -27,6 +27,9 @@ func newRun(a *app) *cobra.Command {
 		Args: argCount(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.entrypointSet = cmd.Flags().Changed("entrypoint")
+			if err := o.loadProfile(cmd.Flags()); err != nil {
+				return engineError(err)
+			}
 			return engineError(a.run(cmd.Context(), &o, args[0], args[1:]))
 		},
 		ValidArgsFunction: a.completeImages,
@@ -34,6 +37,7 @@ func newRun(a *app) *cobra.Command {
 	o.addFlags(cmd.Flags())
 	cmd.Flags().SetInterspersed(false)
 	cmd.Flags().SortFlags = false
+	_ = cmd.MarkFlagDirname("profile") // declared just above
 	return cmd
 }
 
@@ -124,6 +128,9 @@ func (a *app) prepareRun(ctx context.Context, e *engine.Engine, o *runOptions, n
 	if err != nil {
 		return nil, err
 	}
+	if err := a.obeyProfile(o, &cfg, img, name); err != nil {
+		return nil, err
+	}
 	layers, err := e.Store.ImageLayers(ctx, img)
 	if err != nil {
 		return nil, fmt.Errorf("unpack %s: %w", name, err)
@@ -145,7 +152,7 @@ func (a *app) prepareRun(ctx context.Context, e *engine.Engine, o *runOptions, n
 			AutoRemove: o.remove,
 		},
 		Config: cfg,
-		Root:   rootCheck{Policy: policy, Image: name, ImageUser: img.Config.Config.User, Asked: userNamed(o.user)},
+		Root:   rootCheck{Policy: policy, Image: name, ImageUser: img.Config.Config.User, Asked: userNamed(o.user) || o.profile != nil},
 	}, nil
 }
 

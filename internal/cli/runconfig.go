@@ -109,11 +109,30 @@ func (o *runOptions) spec(imageEnv []string, imageDir string) (oci.SpecOptions, 
 		CapAdd:         o.capAdd,
 		CapDrop:        o.capDrop,
 	}
+	if s.Sysctls, err = o.sysctlMap(); err != nil {
+		return s, err
+	}
 	granted, err := caps.Resolve(caps.Docker, o.capAdd, o.capDrop)
 	if err != nil {
 		return s, err
 	}
 	return s, applySecurity(&s, o.security, granted)
+}
+
+// sysctlMap reads --sysctl; the last of a name wins. The network's part is checked when it is known.
+func (o *runOptions) sysctlMap() (map[string]string, error) {
+	if len(o.sysctls) == 0 {
+		return nil, nil
+	}
+	m := make(map[string]string, len(o.sysctls))
+	for _, s := range o.sysctls {
+		name, value, _ := strings.Cut(s, "=")
+		if err := oci.CheckSysctl(name, value, o.network == string(network.Host)); err != nil {
+			return nil, err
+		}
+		m[name] = value
+	}
+	return m, nil
 }
 
 // absolute makes an image's working directory one from the root.

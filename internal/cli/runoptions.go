@@ -2,6 +2,8 @@ package cli
 
 import (
 	"github.com/spf13/pflag"
+
+	"github.com/deckhand-engine/deckhand/guard/profile"
 )
 
 // runOptions are the flags of run, as typed.
@@ -15,9 +17,11 @@ type runOptions struct {
 	env, envFile, labels             []string
 	publish, volumes, tmpfs          []string
 	capAdd, capDrop, security        []string
-	groupAdd                         []string
+	groupAdd, sysctls                []string
+	profileDir                       string
 
-	entrypointSet bool // --entrypoint was given, perhaps empty
+	profile       *profile.Profile // read from profileDir; nil without
+	entrypointSet bool             // --entrypoint was given, perhaps empty
 }
 
 // addFlags declares the flags in docker's words.
@@ -50,8 +54,10 @@ func (o *runOptions) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVarP(&o.volumes, "volume", "v", nil, "mount `HOST:CONTAINER[:ro]`")
 	f.StringArrayVar(&o.tmpfs, "tmpfs", nil, "mount a tmpfs at `PATH[:options]`")
 
+	f.StringVar(&o.profileDir, "profile", "", "give exactly what the profile in this `directory` says, and nothing else")
 	f.BoolVar(&o.readOnly, "read-only", false, "make the container's root read-only")
 	f.StringArrayVar(&o.capAdd, "cap-add", nil, "grant a `capability`")
 	f.StringArrayVar(&o.capDrop, "cap-drop", nil, "take a `capability` away")
+	f.StringArrayVar(&o.sysctls, "sysctl", nil, "set a kernel parameter of the container's own, `name=value`")
 	f.StringArrayVar(&o.security, "security-opt", nil, "an `option`: no-new-privileges[=bool], seccomp=unconfined|builtin|FILE, systempaths=unconfined")
 }

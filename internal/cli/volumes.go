@@ -47,7 +47,7 @@ func (o *runOptions) moreMounts(cfg *engine.Config, taken map[string]bool, image
 		}
 		cfg.Spec.Mounts = append(cfg.Spec.Mounts, m)
 	}
-	if !o.readOnly {
+	if !o.readOnly || o.profile != nil { // a profile names its own
 		return nil
 	}
 	for _, v := range slices.Sorted(maps.Keys(imageVolumes)) {

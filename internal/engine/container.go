@@ -40,6 +40,7 @@ type Config struct {
 	Network     network.Mode      `json:"network"`
 	Ports       []network.Port    `json:"ports,omitempty"`
 	Volumes     []string          `json:"volumes,omitempty"` // anonymous volumes' paths in the container
+	Profile     string            `json:"profile,omitempty"` // directory of the profile that it obeys
 	Init        bool              `json:"init,omitempty"`
 	OpenStdin   bool              `json:"openStdin,omitempty"`
 	StopSignal  string            `json:"stopSignal,omitempty"`
