@@ -57,7 +57,7 @@ func (e *editor) change(r Repair) error {
 		if err := e.own(r); err != nil {
 			return err
 		}
-		e.lines = append(e.lines, line{text: "VOLUME " + array(r.Path), why: r.Why})
+		e.lines = append(e.lines, line{text: "VOLUME " + array(e.literal(r.Path)), why: r.Why, volume: true})
 	case Mode:
 		return e.run(r, words("chmod", recursive(r), "o+rX", r.Path))
 	case Passwd:

@@ -63,10 +63,11 @@ type editor struct {
 
 // line is an instruction to add.
 type line struct {
-	text string
-	why  string
-	env  string // the variable that it sets
-	root bool   // only root can run it
+	text   string
+	why    string
+	env    string // the variable that it sets
+	root   bool   // only root can run it
+	volume bool   // it declares a volume: what is done to the volume comes before
 }
 
 // change replaces the bytes from start to end.

@@ -159,9 +159,9 @@ func TestDockerfile(t *testing.T) {
 			},
 			want: "FROM golang AS build\nRUN make\n\nFROM scratch AS deckhand-empty\n\n# small\nFROM scratch\n" +
 				"COPY --from=build /app /app\nCOPY --from=deckhand-empty --chown=9000:9000 / /data/\n" +
-				`COPY --from=deckhand-empty --chown=9000:9000 ["/", "/my \\$x/"]` + "\nVOLUME [\"/my $x\"]\n" +
+				`COPY --from=deckhand-empty --chown=9000:9000 ["/", "/my \\$x/"]` + "\n" +
 				"COPY <<\"EOF\" /etc/passwd\nroot:x:0:0:root:/root:/usr/sbin/nologin\napp:x:9000:9000::/:/usr/sbin/nologin\nEOF\n" +
-				"COPY <<\"EOF\" /etc/group\nroot:x:0:\napp:x:9000:\nEOF\nUSER 9000:9000\nENTRYPOINT [\"/app\"]\n",
+				"COPY <<\"EOF\" /etc/group\nroot:x:0:\napp:x:9000:\nEOF\nVOLUME [\"/my \\\\$x\"]\nUSER 9000:9000\nENTRYPOINT [\"/app\"]\n",
 		},
 	}
 	for name, tt := range tests {

@@ -18,11 +18,13 @@ func (e *editor) place() error {
 			return errEntangled
 		}
 	}
-	var before, late []line
+	var before, volumes, late []line
 	for _, l := range missing {
 		switch {
 		case l.env != "":
 			late = append(late, l)
+		case l.volume:
+			volumes = append(volumes, l)
 		default:
 			before = append(before, l)
 		}
@@ -30,7 +32,7 @@ func (e *editor) place() error {
 	if needsRoot(before) && !isRoot(e.userAt(e.stage, work)) {
 		before = slices.Insert(before, 0, line{text: "USER 0", why: "what follows needs root"})
 	}
-	e.insertLines(work, before)
+	e.insertLines(work, append(before, volumes...))
 	e.placeEnv(user, late)
 	e.placeUser(user, existing)
 	e.placeStart()
