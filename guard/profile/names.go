@@ -19,7 +19,7 @@ func fieldsOf(place string) []string {
 	case "tmpfs[]":
 		return []string{"path", "mode"}
 	case "volumes[]":
-		return []string{"path", "name"}
+		return []string{"path", "name", "content"}
 	}
 	return nil
 }

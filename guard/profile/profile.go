@@ -39,4 +39,6 @@ type Tmpfs struct {
 type Volume struct {
 	Path string `json:"path"`
 	Name string `json:"name,omitempty"` // proposed for a named volume: "redis-data"
+	// Content says that the image has files there, which a volume of an engine that copies none would lack.
+	Content bool `json:"content,omitempty"`
 }
