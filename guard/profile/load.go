@@ -158,7 +158,7 @@ func placed(err error, data []byte) error {
 
 // needed is JSON's name for what is read into a Go value of that kind.
 func needed(k reflect.Kind) string {
-	switch k { //nolint:exhaustive // a profile has no others
+	switch k {
 	case reflect.String:
 		return "a string"
 	case reflect.Bool:

@@ -21,6 +21,9 @@ type check func(ctx context.Context, s *service, round int) result
 // attemptLimit is how long one attempt may take, where the image does not say. A check that hangs is tried again.
 const attemptLimit = 10 * time.Second
 
+// deathTime is how long a service may take to be known to have ended, after a process could not enter it any more.
+const deathTime = time.Second
+
 // Attempts follow each other slower and slower.
 const (
 	firstPause = 50 * time.Millisecond
@@ -66,7 +69,7 @@ func (t *trial) commandCheck(text string) check {
 func (t *trial) execute(ctx context.Context, s *service, text string, limit time.Duration) result {
 	filter, err := seccomp.Default(t.settings.granted)
 	if err != nil {
-		return result{reason: err.Error(), final: true}
+		return result{err: err}
 	}
 	o := engine.ExecOptions{Args: argv(text), Seccomp: filter}
 	x := &execution{service: s, limit: limit, start: inContainer(t.lab.o.Engine, t.container, o)}
@@ -87,11 +90,11 @@ func healthcheck(img *store.Image) (args []string, limit time.Duration) {
 	case "CMD":
 		return hc.Test[1:], limit
 	case "CMD-SHELL":
-		shell := img.Config.Config.Shell
-		if len(shell) == 0 {
-			shell = []string{"/bin/sh", "-c"}
+		sh := img.Config.Config.Shell
+		if len(sh) == 0 {
+			sh = []string{shell, "-c"}
 		}
-		return append(slices.Clone(shell), hc.Test[1]), limit
+		return append(slices.Clone(sh), hc.Test[1]), limit
 	}
 	return nil, 0
 }
@@ -200,6 +203,8 @@ func (t *trial) repeat(ctx context.Context, c check, s *service, round int) resu
 	for pause := firstPause; ; pause = min(pause*3/2, lastPause) {
 		res := c(ctx, s, round)
 		switch {
+		case res.err != nil && survives(ctx, s, deathTime):
+			return res
 		case res.final:
 			res.reason = "the check " + res.reason
 			return res

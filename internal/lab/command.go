@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/deckhand-engine/deckhand/internal/engine"
 	"github.com/deckhand-engine/deckhand/internal/runtime"
+	"github.com/deckhand-engine/deckhand/internal/runtime/stage"
 )
 
 // result is what came of one command or attempt.
@@ -25,6 +25,7 @@ type result struct {
 	reason string // why it did not pass, to follow "the check "
 	output string // the end of what it printed
 	final  bool   // another attempt would end the same way
+	err    error  // it could not even be tried
 }
 
 // command is a process that was started.
@@ -32,6 +33,11 @@ type command struct {
 	wait func() (code int, err error) // returns when it has ended; once
 	kill func()
 }
+
+const (
+	shell        = "/bin/sh"
+	codeNotFound = 127
+)
 
 // argv is the command that a user wrote: a JSON array as it is, anything else through the shell.
 func argv(text string) []string {
@@ -41,7 +47,7 @@ func argv(text string) []string {
 			return args
 		}
 	}
-	return []string{"/bin/sh", "-c", text}
+	return []string{shell, "-c", text}
 }
 
 // execution runs a command for at most limit, and no longer than the service lives.
@@ -60,13 +66,13 @@ func (x *execution) run(ctx context.Context) result {
 	defer cancel()
 	r, w, err := os.Pipe()
 	if err != nil {
-		return result{reason: "could not be started: " + err.Error()}
+		return result{err: fmt.Errorf("make pipe: %w", err)}
 	}
 	c, err := x.start(ctx, w)
 	_ = w.Close() // the command has it
 	if err != nil {
 		_ = r.Close() // nothing to read
-		return notStarted(err)
+		return notStarted(ctx, err)
 	}
 	out := &tail{limit: checkTail}
 	copied := make(chan struct{})
@@ -117,15 +123,18 @@ func verdict(code int, err error) result {
 }
 
 // notStarted says why a command could not be; what is not there will not be there later.
-func notStarted(err error) result {
+func notStarted(ctx context.Context, err error) result {
 	res := result{reason: "could not be started: " + err.Error()}
 	var missing *runtime.CommandError
-	if errors.As(err, &missing) && missing.Code == 127 && missing.Path == "/bin/sh" {
+	var refused *stage.Failure
+	switch {
+	case errors.As(err, &missing) && missing.Code == codeNotFound:
 		res.final = true
-		res.reason += " (without a shell in the image, write the command as a JSON array)"
-	}
-	if errors.Is(err, fs.ErrNotExist) || missing != nil && missing.Code == 127 {
-		res.final = true
+		if missing.Path == shell {
+			res.reason += " (without a shell in the image, write the command as a JSON array)"
+		}
+	case ctx.Err() == nil && !errors.As(err, &refused):
+		res.err = err
 	}
 	return res
 }
@@ -151,7 +160,7 @@ func inContainer(e *engine.Engine, c *engine.Container, o engine.ExecOptions) fu
 // onHost starts a shell's command on the host, in a process group that ends with it.
 func onHost(text string, env []string) func(context.Context, *os.File) (*command, error) {
 	return func(ctx context.Context, out *os.File) (*command, error) {
-		cmd := exec.CommandContext(context.WithoutCancel(ctx), "/bin/sh", "-c", text)
+		cmd := exec.CommandContext(context.WithoutCancel(ctx), shell, "-c", text)
 		cmd.Env, cmd.Stdout, cmd.Stderr = env, out, out
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 		if err := cmd.Start(); err != nil {

@@ -2,15 +2,12 @@ package lab
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -18,6 +15,7 @@ import (
 	"github.com/deckhand-engine/deckhand/internal/engine"
 	"github.com/deckhand-engine/deckhand/internal/linux/rootless"
 	"github.com/deckhand-engine/deckhand/internal/need"
+	"github.com/deckhand-engine/deckhand/internal/runtime"
 	"github.com/deckhand-engine/deckhand/internal/store"
 	"github.com/deckhand-engine/deckhand/internal/transcript"
 	"github.com/deckhand-engine/deckhand/ref"
@@ -35,6 +33,9 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	need.Root(t)
+	if runtime.NeedsLoader {
+		t.Fatal("checks are run in containers by this test's own program: CGO_ENABLED=0 go test, as make does")
+	}
 	s, err := store.Open(filepath.Join(t.TempDir(), "data"), store.Options{Rootless: rootless.Inside()})
 	if err != nil {
 		t.Fatal(err)
@@ -128,27 +129,7 @@ func (b *bench) lab(o Options) *Lab {
 	return l
 }
 
-// images are the ids in the store.
-func (b *bench) images() []string {
-	b.t.Helper()
-	all, err := b.engine.Store.Images(b.t.Context())
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	var ids []string
-	for _, img := range all {
-		ids = append(ids, img.ID.String())
-	}
-	slices.Sort(ids)
-	return ids
-}
-
-// forkless is a patience that a machine under load does not use up.
-const forkless = 30 * time.Second
-
-var _ = fmt.Sprint
-var _ v1.Descriptor
-
+// tag names an image.
 func tag(b *bench, name string, d v1.Descriptor) error {
 	r, err := ref.Parse(name)
 	if err != nil {

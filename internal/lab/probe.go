@@ -101,7 +101,7 @@ func allowing(p *specs.LinuxSeccomp, names []string) *specs.LinuxSeccomp {
 func (l *Lab) runProbe(ctx context.Context, c *engine.Container, out *bounded, errOut *tail, user func(oci.User) error) error {
 	ctx, cancel := context.WithTimeout(ctx, probeLimit)
 	defer cancel()
-	s, err := startService(ctx, c, out, errOut, l.now, user)
+	s, err := startService(ctx, c, audience{out, errOut, user}, l.now)
 	if err != nil {
 		return err
 	}

@@ -34,15 +34,22 @@ type service struct {
 	released chan error // gets one value, when everything is given back
 }
 
-// startService starts c, whose output goes to out. user is told who it runs as; it may be nil.
-func startService(ctx context.Context, c *engine.Container, out, errOut io.Writer, now func() time.Time, user func(oci.User) error) (*service, error) {
+// audience hears from a service while it runs.
+type audience struct {
+	out    io.Writer
+	errOut io.Writer            // nil: out
+	user   func(oci.User) error // who it runs as; may be nil
+}
+
+// startService starts c.
+func startService(ctx context.Context, c *engine.Container, to audience, now func() time.Time) (*service, error) {
 	outR, outW, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("make pipe: %w", err)
 	}
 	stdio := runtime.Stdio{Out: outW, Err: outW}
 	readers, writers := []*os.File{outR}, []*os.File{outW}
-	if errOut != nil {
+	if to.errOut != nil {
 		errR, errW, err := os.Pipe()
 		if err != nil {
 			closeAll(outR, outW)
@@ -51,7 +58,7 @@ func startService(ctx context.Context, c *engine.Container, out, errOut io.Write
 		stdio.Err = errW
 		readers, writers = append(readers, errR), append(writers, errW)
 	}
-	r, err := c.Start(ctx, stdio, user)
+	r, err := c.Start(ctx, stdio, to.user)
 	closeAll(writers...)
 	if err != nil {
 		closeAll(readers...)
@@ -62,7 +69,7 @@ func startService(ctx context.Context, c *engine.Container, out, errOut io.Write
 		exited: make(chan struct{}), released: make(chan error, 1),
 	}
 	copied := make(chan struct{}, 2)
-	for i, w := range []io.Writer{out, errOut}[:len(readers)] {
+	for i, w := range []io.Writer{to.out, to.errOut}[:len(readers)] {
 		go func() {
 			_, _ = io.Copy(w, readers[i]) // until its last process has ended
 			_ = readers[i].Close()        // read only

@@ -100,10 +100,18 @@ func (t *trial) prepare(ctx context.Context) error {
 		return err
 	}
 	t.ports = t.lab.published(img)
-	s.connect(t.lab.o.Engine.Rootless, t.ports)
+	s.connect(t.lab.o.Engine.Rootless, t.toPublish())
 	t.settings, t.image = s, img
 	t.checks = t.checksFor(img)
 	return nil
+}
+
+// toPublish are the ports that somebody will ask for: publishing them takes longer than the rest of a start.
+func (t *trial) toPublish() []network.Port {
+	if t.lab.o.CheckHost == "" {
+		return nil
+	}
+	return t.ports
 }
 
 // watch arranges for a tracer.
@@ -133,7 +141,7 @@ func (t *trial) play(ctx context.Context) error {
 
 // start starts the service. What the container's own side refused is the outcome; then there is no service.
 func (t *trial) start(ctx context.Context, round int) (*service, error) {
-	s, err := startService(ctx, t.container, &t.output, nil, t.lab.now, nil)
+	s, err := startService(ctx, t.container, audience{out: &t.output}, t.lab.now)
 	var refused *stage.Failure
 	if err == nil || ctx.Err() != nil || !errors.As(err, &refused) {
 		return s, err
@@ -149,9 +157,9 @@ func (t *trial) start(ctx context.Context, round int) (*service, error) {
 
 // examine looks at the service and ends it. It reports whether it is to be started again.
 func (t *trial) examine(ctx context.Context, s *service, round int) (again bool, err error) {
-	passed := t.judge(ctx, s, round)
+	passed, err := t.judge(ctx, s, round)
 	if ctx.Err() != nil || !passed {
-		return false, s.kill()
+		return false, errors.Join(err, s.kill())
 	}
 	if round > 1 || t.order.StartOnly {
 		t.outcome.Passed, t.outcome.Stage = true, harden.StageDone
@@ -172,8 +180,8 @@ func stopSignal(s *settings) string {
 	return "SIGTERM"
 }
 
-// judge reports whether the service works; if not, the outcome says why.
-func (t *trial) judge(ctx context.Context, s *service, round int) bool {
+// judge reports whether the service works; if not, the outcome says why. An error is the lab's.
+func (t *trial) judge(ctx context.Context, s *service, round int) (bool, error) {
 	at := harden.StageCheck
 	if round > 1 {
 		at = harden.StageRestart
@@ -181,29 +189,34 @@ func (t *trial) judge(ctx context.Context, s *service, round int) bool {
 	if res := t.await(ctx, s, round); !res.passed {
 		t.outcome.Exited = s.hasExited()
 		t.fail(at, res)
-		return false
+		return false, res.err
 	}
 	if round == 1 {
 		t.outcome.Ready = t.lab.now().Sub(s.started)
 	}
 	if !survives(ctx, s, aliveTime) {
 		t.diedAfter(at, s, "after its check had passed")
-		return false
+		return false, nil
 	}
 	if round > 1 || t.order.StartOnly || t.lab.o.Exercise == "" {
-		return true
+		return true, nil
 	}
+	return t.exercise(ctx, s)
+}
+
+// exercise runs the exercise, once.
+func (t *trial) exercise(ctx context.Context, s *service) (bool, error) {
 	res := t.execute(ctx, s, t.lab.o.Exercise, t.lab.o.CheckTimeout)
 	switch {
-	case s.hasExited():
+	case res.passed && !s.hasExited():
+		return true, nil
+	case !survives(ctx, s, deathTime): // its death kills the exercise, and is seen a moment later
 		t.diedAfter(harden.StageExercise, s, "in the exercise")
-	case !res.passed:
-		res.reason = "the exercise " + res.reason
-		t.fail(harden.StageExercise, res)
-	default:
-		return true
+		return false, nil
 	}
-	return false
+	res.reason = "the exercise " + res.reason
+	t.fail(harden.StageExercise, res)
+	return false, res.err
 }
 
 // diedAfter is the outcome of a service that ended when it should not.

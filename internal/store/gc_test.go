@@ -10,7 +10,7 @@ import (
 // countdown is a context that is cancelled once it was asked so many times.
 type countdown struct {
 	context.Context //nolint:containedctx // it is a context
-	left int
+	left            int
 }
 
 // Err counts.

@@ -50,6 +50,9 @@ func mentions(pid int, work string) string {
 	if err == nil && strings.Contains("\x00"+string(env), "\x00WORK="+work+"\x00") {
 		return "started by the script"
 	}
+	if err == nil && strings.Contains("\x00"+string(env), "\x00WORK=") {
+		return "" // another script's: it saw what was mounted when it made its namespace
+	}
 	if mountNamespace(dir) == mountNamespace("self") {
 		return ""
 	}
