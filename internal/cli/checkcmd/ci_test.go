@@ -208,7 +208,7 @@ func TestActionBuilds(t *testing.T) {
 		t.Fatal("no step installs")
 	}
 	packages := regexp.MustCompile(`\./cmd/[a-z-]+`).FindAllString(a.Runs.Steps[i].Run, -1)
-	if len(packages) != 2 {
+	if want := []string{"./cmd/deckhand", "./cmd/deckhand-check", "./cmd/deckhand-check-images"}; !slices.Equal(packages, want) {
 		t.Errorf("it installs %q", packages)
 	}
 	for _, p := range packages {
