@@ -6,9 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/deckhand-engine/deckhand/internal/need"
 )
@@ -191,4 +194,32 @@ func TestAllowDevices(t *testing.T) {
 			t.Errorf("%s: %v %s", path, err, out)
 		}
 	}
+}
+
+// TestAllowDevicesSignalled sets the rule on a thread that gets signals all the while, as Go's scheduler sends them.
+func TestAllowDevicesSignalled(t *testing.T) {
+	g := newGroup(t, "signalled")
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	pid, tid := os.Getpid(), unix.Gettid()
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = unix.Tgkill(pid, tid, unix.SIGURG) // what preempts goroutines; it does nothing else
+			}
+		}
+	}()
+	for range 30 { // a group holds at most 64 rules
+		if err := AllowDevices(g.Dir, nil); err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	close(stop)
+	<-stopped
 }

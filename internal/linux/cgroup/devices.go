@@ -36,7 +36,10 @@ func AllowDevices(dir *os.File, more []Device) error {
 		insns: uint64(uintptr(unsafe.Pointer(&prog[0]))), license: uint64(uintptr(unsafe.Pointer(&license[0]))),
 		expectedAttachT: unix.BPF_CGROUP_DEVICE,
 	}
-	fd, err := bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(&load), unsafe.Sizeof(load))
+	fd, err := -1, error(unix.EAGAIN)
+	for err == unix.EAGAIN { //nolint:errorlint // an Errno, not wrapped: a signal interrupted the kernel's verifier
+		fd, err = bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(&load), unsafe.Sizeof(load))
+	}
 	goruntime.KeepAlive(prog)
 	goruntime.KeepAlive(license)
 	if err != nil {
