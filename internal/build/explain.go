@@ -14,26 +14,9 @@ import (
 
 	"github.com/moby/buildkit/frontend/dockerfile/dockerfile2llb"
 	"github.com/moby/buildkit/solver/errdefs"
+
+	"github.com/deckhand-engine/deckhand/internal/hint"
 )
-
-// hintError is an error with lines that say what to type.
-type hintError struct {
-	err   error
-	hints []string
-}
-
-// Error is the message without the hints.
-func (e *hintError) Error() string { return e.err.Error() }
-
-// Unwrap returns the error.
-func (e *hintError) Unwrap() error { return e.err }
-
-func withHint(err error, hints ...string) error {
-	if err == nil {
-		return nil
-	}
-	return &hintError{err, hints}
-}
 
 // PrintError writes what went wrong: the place in the Dockerfile with an excerpt, the error, and what to type.
 func PrintError(w io.Writer, err error) error {
@@ -47,10 +30,8 @@ func PrintError(w io.Writer, err error) error {
 		b.WriteString(excerpt(src))
 	}
 	fmt.Fprintf(&b, "ERROR: %s\n", message(err))
-	if h, ok := errors.AsType[*hintError](err); ok {
-		for _, l := range h.hints {
-			fmt.Fprintf(&b, "  %s\n", l)
-		}
+	for _, l := range hint.Of(err) {
+		fmt.Fprintf(&b, "  %s\n", l)
 	}
 	_, werr := io.WriteString(w, b.String())
 	return werr
@@ -79,11 +60,11 @@ func excerpt(src *errdefs.Source) string {
 // explain adds to an error what the user can do about it.
 func (s *solver) explain(ctx context.Context, err error, o Options) error {
 	var nf *notFoundError
-	var h *hintError
+	var hinted *hint.Error
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case errors.As(err, &h):
+	case errors.As(err, &hinted):
 		return err
 	case errors.As(err, &nf):
 		return s.explainNotFound(err, nf)
@@ -92,7 +73,7 @@ func (s *solver) explain(ctx context.Context, err error, o Options) error {
 		if o.InContext {
 			p = filepath.Join(o.ContextDir, p)
 		}
-		return withHint(fmt.Errorf("open %s: no such file or directory", p),
+		return hint.With(fmt.Errorf("open %s: no such file or directory", p),
 			"name the Dockerfile:  deckhand build -f FILE "+cmpOr(o.ContextDir, "-"))
 	case errors.Is(err, filepath.ErrBadPattern) && len(errdefs.Sources(err)) == 0: // no line: not COPY's
 		return fmt.Errorf("read the ignore file (.dockerignore): %w", err)
@@ -107,12 +88,12 @@ const outside = `(^|[\s=,"'\[])\.\./`
 
 func (s *solver) explainNotFound(err error, nf *notFoundError) error {
 	if nf.ignored {
-		return withHint(err, "take it back in:  a line !"+strings.TrimPrefix(nf.path, "/")+" in the .dockerignore file")
+		return hint.With(err, "take it back in:  a line !"+strings.TrimPrefix(nf.path, "/")+" in the .dockerignore file")
 	}
 	climbs := regexp.MustCompile(outside) // here, not in a variable: it is needed once, after an error
 	for _, src := range errdefs.Sources(err) {
 		if climbs.MatchString(strings.Join(linesOf(src), "\n")) {
-			return withHint(err, "a build sees nothing outside its context, so ../ stays at its root",
+			return hint.With(err, "a build sees nothing outside its context, so ../ stays at its root",
 				"pass another directory by name:  deckhand build --build-context NAME=DIR …, then COPY --from=NAME")
 		}
 	}
@@ -147,10 +128,10 @@ func (s *solver) explainTarget(ctx context.Context, err error) error {
 		}
 	}
 	if len(names) == 0 {
-		return withHint(err, "no stage has a name: give it one with FROM … AS NAME")
+		return hint.With(err, "no stage has a name: give it one with FROM … AS NAME")
 	}
 	slices.Sort(names)
-	return withHint(err, "stages: "+strings.Join(names, ", "))
+	return hint.With(err, "stages: "+strings.Join(names, ", "))
 }
 
 // dockerfileData is the Dockerfile as it was read, or nothing.

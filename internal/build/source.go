@@ -17,6 +17,7 @@ import (
 	"github.com/moby/buildkit/solver/pb"
 	"github.com/opencontainers/go-digest"
 
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/layer"
 	"github.com/deckhand-engine/deckhand/internal/store"
 	"github.com/deckhand-engine/deckhand/ref"
@@ -139,10 +140,10 @@ func (s *solver) source(ctx context.Context, v *vertex, src *pb.SourceOp) (*outc
 	case "docker-image":
 		return s.imageSource(ctx, v, rest)
 	case "http", "https":
-		return nil, withHint(fmt.Errorf("reading %s is not there yet", src.Identifier),
+		return nil, hint.With(fmt.Errorf("reading %s is not there yet", src.Identifier),
 			"download it before the build, and COPY or ADD the file from the build context")
 	case "git":
-		return nil, withHint(fmt.Errorf("reading the git repository %s is not there yet", rest),
+		return nil, hint.With(fmt.Errorf("reading the git repository %s is not there yet", rest),
 			"clone it before the build, and pass it with --build-context NAME=DIR or COPY it from the build context")
 	}
 	return nil, fmt.Errorf("source %s is not there yet", src.Identifier)
@@ -279,7 +280,7 @@ func (s *solver) loadImage(ctx context.Context, name string, step Step) (*store.
 		if errors.As(err, &re) && re.Hint != "" {
 			hints = append([]string{re.Hint}, hints...)
 		}
-		return nil, withHint(err, hints...)
+		return nil, hint.With(err, hints...)
 	}
 	return img, nil
 }

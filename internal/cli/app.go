@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/deckhand-engine/deckhand/internal/engine"
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/linux/rootless"
 	"github.com/deckhand-engine/deckhand/internal/store"
 )
@@ -51,7 +52,7 @@ func (a *app) outerStore(_ context.Context) (*store.Store, error) {
 		SingleID: rootless.SingleID(),
 		Log:      a.log(),
 	})
-	return s, withHint(err, "another place for images and containers:  deckhand --data-root DIR …, or DECKHAND_DATA_ROOT=DIR")
+	return s, hint.With(err, "another place for images and containers:  deckhand --data-root DIR …, or DECKHAND_DATA_ROOT=DIR")
 }
 
 // engine is the engine on the store. What dead processes left there is cleared first; a network's leftovers

@@ -34,7 +34,7 @@ func newBuild(a *app) *cobra.Command {
 
 // build repeats what a build with nothing to do printed, or else leaves it to deckhand-build.
 func (a *app) build(ctx context.Context, args []string) error {
-	path, err := findProgram(buildProgram)
+	path, err := programs.Find(buildProgram)
 	if err != nil {
 		return err
 	}

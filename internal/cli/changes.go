@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	dockerspec "github.com/moby/docker-image-spec/specs-go/v1"
+
+	"github.com/deckhand-engine/deckhand/internal/hint"
 )
 
 // changeKeywords are the instructions that import --change takes, as docker's does.
@@ -19,7 +21,7 @@ const changeKeywords = "CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, SHELL, STO
 func applyChanges(c *config, changes []string) error {
 	for _, line := range changes {
 		if err := applyChange(c, line); err != nil {
-			return withHint(fmt.Errorf("--change %q: %w", line, err), "it takes "+changeKeywords)
+			return hint.With(fmt.Errorf("--change %q: %w", line, err), "it takes "+changeKeywords)
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/deckhand-engine/deckhand/guard"
+	"github.com/deckhand-engine/deckhand/internal/programs"
 )
 
 // The checks are programs of their own because what they read Dockerfiles and manifests with would slow the start of
@@ -19,8 +20,10 @@ func newCheck(a *app) *cobra.Command {
 	cmd := a.byProgram(checkProgram, "check [OPTIONS] [PATH|IMAGE|CONTAINER|-]...", "Find what will run as root, and what else it should not be allowed")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		program := checkProgram
-		if _, err := findProgram(imagesProgram); err == nil && slices.ContainsFunc(args, guard.IsImageAddress) {
-			program = imagesProgram
+		if slices.ContainsFunc(args, guard.IsImageAddress) {
+			if _, err := programs.Find(imagesProgram); err == nil {
+				program = imagesProgram
+			}
 		}
 		return a.become(program, cmd.Name(), args)
 	}

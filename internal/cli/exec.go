@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/deckhand-engine/deckhand/internal/engine"
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/runtime"
 	"github.com/deckhand-engine/deckhand/internal/store"
 )
@@ -104,7 +105,7 @@ func execError(err error, rec *store.Container) error {
 		return err
 	}
 	if errors.Is(err, engine.ErrNotRunning) {
-		return &codeError{code: exitFailure, err: withHint(err, "start it:  deckhand start "+rec.Name)}
+		return &codeError{code: exitFailure, err: hint.With(err, "start it:  deckhand start "+rec.Name)}
 	}
 	return &codeError{code: exitCannotRun, err: err}
 }
@@ -113,7 +114,7 @@ func execError(err error, rec *store.Container) error {
 func (a *app) findContainer(s *store.Store, name string) (*store.Container, error) {
 	rec, err := s.Container(name)
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, withHint(fmt.Errorf("no such container: %s", name), "what there is:  deckhand ps -a")
+		return nil, hint.With(fmt.Errorf("no such container: %s", name), "what there is:  deckhand ps -a")
 	}
 	return rec, err
 }

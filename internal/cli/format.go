@@ -9,6 +9,7 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/ui"
 )
 
@@ -80,7 +81,7 @@ func asMap(v any) (map[string]any, error) {
 func parseTemplate(format string) (*template.Template, error) {
 	t, err := template.New("").Funcs(templateFuncs()).Option("missingkey=error").Parse(format)
 	if err != nil {
-		return nil, withHint(fmt.Errorf("template parsing error: %w", err), "a Go template, such as:  --format '{{.Id}}'")
+		return nil, hint.With(fmt.Errorf("template parsing error: %w", err), "a Go template, such as:  --format '{{.Id}}'")
 	}
 	return t, nil
 }
@@ -92,7 +93,7 @@ func execTemplate(w io.Writer, t *template.Template, v any) error {
 		if e, ok := errors.AsType[template.ExecError](err); ok {
 			err = e.Err
 		}
-		return withHint(fmt.Errorf("template parsing error: %w", err), "the names there are:  --format '{{json .}}'")
+		return hint.With(fmt.Errorf("template parsing error: %w", err), "the names there are:  --format '{{json .}}'")
 	}
 	b.WriteByte('\n')
 	_, err := w.Write(b.Bytes())

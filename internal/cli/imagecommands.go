@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/store"
 	"github.com/deckhand-engine/deckhand/ref"
 	"github.com/deckhand-engine/deckhand/registry"
@@ -60,22 +61,22 @@ func parseRef(s string) (ref.Reference, error) {
 	if err == nil {
 		return r, nil
 	}
-	hint := "a reference is [REGISTRY/]NAME[:TAG][@DIGEST], such as ubuntu:latest"
+	advice := "a reference is [REGISTRY/]NAME[:TAG][@DIGEST], such as ubuntu:latest"
 	if lower := strings.ToLower(s); lower != s {
 		if _, e := ref.Parse(lower); e == nil {
-			hint = "did you mean:  " + lower
+			advice = "did you mean:  " + lower
 		}
 	}
-	return r, withHint(fmt.Errorf("%q: %w", s, err), hint)
+	return r, hint.With(fmt.Errorf("%q: %w", s, err), advice)
 }
 
 // noSuchImage puts docker's words and a hint on an error of a store's look-up.
 func noSuchImage(err error, name string) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return withHint(&namedError{text: "No such image: " + name, err: err}, "images that are here:  deckhand images")
+		return hint.With(&namedError{text: "No such image: " + name, err: err}, "images that are here:  deckhand images")
 	case errors.Is(err, store.ErrCorrupt):
-		return withHint(err, "get it anew:  deckhand rmi -f "+name+" && deckhand pull "+name)
+		return hint.With(err, "get it anew:  deckhand rmi -f "+name+" && deckhand pull "+name)
 	}
 	return err
 }
@@ -95,7 +96,7 @@ func (e *namedError) Unwrap() error { return e.err }
 // registryHint adds the hint that a registry's error brings along.
 func registryHint(err error) error {
 	if e, ok := errors.AsType[*registry.Error](err); ok && e.Hint != "" {
-		return withHint(err, e.Hint)
+		return hint.With(err, e.Hint)
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/store"
 	"github.com/deckhand-engine/deckhand/internal/ui"
 )
@@ -176,7 +177,7 @@ func imageFilter(ctx context.Context, s *store.Store, filters []string) (func(*s
 	for _, f := range filters {
 		key, value, ok := strings.Cut(f, "=")
 		if !ok {
-			return nil, withHint(fmt.Errorf("invalid argument %q for --filter: it is KEY=VALUE", f), "such as:  --filter dangling=true")
+			return nil, hint.With(fmt.Errorf("invalid argument %q for --filter: it is KEY=VALUE", f), "such as:  --filter dangling=true")
 		}
 		if key == "reference" {
 			references = append(references, value)
@@ -225,7 +226,7 @@ func oneFilter(ctx context.Context, s *store.Store, key, value string) (func(*st
 			return createdAt(i).After(than)
 		}, nil
 	}
-	return nil, withHint(fmt.Errorf("invalid filter %q", key), "there are:  dangling, reference, label, before, since")
+	return nil, hint.With(fmt.Errorf("invalid filter %q", key), "there are:  dangling, reference, label, before, since")
 }
 
 // matchReference matches a familiar name, with or without its tag, against a shell pattern.

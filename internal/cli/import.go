@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/store"
 	"github.com/deckhand-engine/deckhand/internal/ui"
 	"github.com/deckhand-engine/deckhand/ref"
@@ -120,7 +121,7 @@ func (o *importOptions) config(source string) (*dockerspec.DockerOCIImage, error
 func taggableRef(s string) (ref.Reference, error) {
 	r, err := parseRef(s)
 	if err == nil && r.Digest != "" {
-		err = withHint(fmt.Errorf("%q: refusing to create a tag with a digest reference", s), "leave out the part from @ on")
+		err = hint.With(fmt.Errorf("%q: refusing to create a tag with a digest reference", s), "leave out the part from @ on")
 	}
 	return r, err
 }
@@ -129,12 +130,12 @@ func taggableRef(s string) (ref.Reference, error) {
 func (a *app) openInput(name string) (*os.File, error) {
 	if name == "-" {
 		if ui.IsTerminal(a.in) {
-			return nil, withHint(fmt.Errorf("stdin is a terminal, not an archive"), "redirect it:  deckhand … - < FILE")
+			return nil, hint.With(fmt.Errorf("stdin is a terminal, not an archive"), "redirect it:  deckhand … - < FILE")
 		}
 		return a.in, nil
 	}
 	if scheme, _, ok := strings.Cut(name, "://"); ok && (scheme == "http" || scheme == "https") {
-		return nil, withHint(fmt.Errorf("%s is an address; deckhand reads files only", name), "fetch it:  curl -fL "+name+" | deckhand import - NAME")
+		return nil, hint.With(fmt.Errorf("%s is an address; deckhand reads files only", name), "fetch it:  curl -fL "+name+" | deckhand import - NAME")
 	}
 	f, err := os.Open(name)
 	if err != nil {
@@ -142,7 +143,7 @@ func (a *app) openInput(name string) (*os.File, error) {
 	}
 	if st, err := f.Stat(); err == nil && st.IsDir() {
 		_ = f.Close() // only opened
-		return nil, withHint(fmt.Errorf("%s is a directory", name), "pack it:  tar -C "+name+" -c . | deckhand import - NAME")
+		return nil, hint.With(fmt.Errorf("%s is a directory", name), "pack it:  tar -C "+name+" -c . | deckhand import - NAME")
 	}
 	return f, nil
 }

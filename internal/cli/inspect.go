@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/store"
 )
 
@@ -83,7 +84,7 @@ func inspectOne(ctx context.Context, s *store.Store, kind, name string) (any, er
 			return nil, err
 		}
 		if kind == typeContainer {
-			return nil, withHint(&namedError{"No such container: " + name, err}, "what there is:  deckhand ps -a")
+			return nil, hint.With(&namedError{"No such container: " + name, err}, "what there is:  deckhand ps -a")
 		}
 	}
 	img, err := s.Image(ctx, name)
@@ -93,7 +94,7 @@ func inspectOne(ctx context.Context, s *store.Store, kind, name string) (any, er
 	case kind == typeImage:
 		return nil, noSuchImage(err, name)
 	case errors.Is(err, store.ErrNotFound):
-		return nil, withHint(&namedError{"No such object: " + name, err}, "what there is:  deckhand images; deckhand ps -a")
+		return nil, hint.With(&namedError{"No such object: " + name, err}, "what there is:  deckhand images; deckhand ps -a")
 	}
 	return nil, err
 }

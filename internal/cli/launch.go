@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/deckhand-engine/deckhand/internal/engine"
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/store"
 	"github.com/deckhand-engine/deckhand/oci"
 )
@@ -63,7 +64,7 @@ func (r answer) err() error {
 	}
 	err := errors.New(r.Error)
 	if len(r.Hints) > 0 {
-		err = withHint(err, r.Hints...)
+		err = hint.With(err, r.Hints...)
 	}
 	return &codeError{code: r.Code, err: err}
 }
@@ -75,9 +76,7 @@ func answerFor(err error, notes []string) answer {
 		return r
 	}
 	r.Error, r.Code = err.Error(), exitCode(err)
-	if h, ok := errors.AsType[*hintError](err); ok {
-		r.Hints = h.hints
-	}
+	r.Hints = hint.Of(err)
 	return r
 }
 

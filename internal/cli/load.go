@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/store"
 	"github.com/deckhand-engine/deckhand/internal/ui"
 )
@@ -42,7 +43,7 @@ func runLoad(ctx context.Context, a *app, o *loadOptions) error {
 	if name == "" {
 		name = "-"
 		if ui.IsTerminal(a.in) {
-			return withHint(fmt.Errorf("requested load from stdin, but stdin is empty"), "name the archive:  deckhand load -i FILE")
+			return hint.With(fmt.Errorf("requested load from stdin, but stdin is empty"), "name the archive:  deckhand load -i FILE")
 		}
 	}
 	s, err := a.store(ctx)
@@ -63,7 +64,7 @@ func runLoad(ctx context.Context, a *app, o *loadOptions) error {
 	images, err := s.Load(ctx, in)
 	in.end(err)
 	if err != nil {
-		return done(withHint(fmt.Errorf("load %s: %w", name, err), "a root filesystem without image data is read by:  deckhand import "+name+" NAME"))
+		return done(hint.With(fmt.Errorf("load %s: %w", name, err), "a root filesystem without image data is read by:  deckhand import "+name+" NAME"))
 	}
 	return done(a.printLoaded(images))
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/deckhand-engine/deckhand/internal/engine"
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/store"
 )
 
@@ -104,7 +105,7 @@ func (a *app) logs(ctx context.Context, o *logsOptions, name string) error {
 		return err
 	}
 	if rec.AutoRemove && !rec.Detached {
-		return withHint(fmt.Errorf("container %s keeps no log: it was run with --rm in the foreground", rec.Name),
+		return hint.With(fmt.Errorf("container %s keeps no log: it was run with --rm in the foreground", rec.Name),
 			"keep one:  deckhand run -d --rm …")
 	}
 	v := &logView{app: a, options: o, window: r, running: func() bool { return isRunning(s, rec.ID) }}

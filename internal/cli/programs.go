@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"os/exec"
 
 	"github.com/spf13/cobra"
@@ -9,19 +8,10 @@ import (
 	"github.com/deckhand-engine/deckhand/internal/programs"
 )
 
-// findProgram finds one of deckhand's other programs: beside this executable, then in PATH.
-func findProgram(name string) (string, error) {
-	p, err := programs.Find(name)
-	if missing, ok := errors.AsType[*programs.MissingError](err); ok {
-		return "", withHint(err, missing.Hint())
-	}
-	return p, err
-}
-
 // completeBy asks another program, which alone knows its flags. before are arguments that come first.
 func completeBy(name string, before ...string) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
-		path, err := findProgram(name)
+		path, err := programs.Find(name)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveDefault
 		}
@@ -37,7 +27,7 @@ func completeBy(name string, before ...string) cobra.CompletionFunc {
 
 // become has another program do the command.
 func (a *app) become(program, command string, args []string) error {
-	path, err := findProgram(program)
+	path, err := programs.Find(program)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/deckhand-engine/deckhand/internal/engine"
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/store"
 )
 
@@ -29,7 +30,7 @@ func parseFilters(list []string) (filters, error) {
 				return nil, fmt.Errorf("invalid filter %q: an exit code is needed", s)
 			}
 		default:
-			return nil, withHint(fmt.Errorf("invalid filter '%s'", k), "one of:  name, id, status, ancestor, label, exited, user")
+			return nil, hint.With(fmt.Errorf("invalid filter '%s'", k), "one of:  name, id, status, ancestor, label, exited, user")
 		}
 		f[k] = append(f[k], v)
 	}

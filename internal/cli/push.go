@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/store"
 	"github.com/deckhand-engine/deckhand/internal/version"
 	"github.com/deckhand-engine/deckhand/ref"
@@ -59,7 +60,7 @@ func runPush(ctx context.Context, a *app, o *pushOptions, name string) error {
 	defer lease.Release()
 	img, err := s.Image(ctx, r.String())
 	if errors.Is(err, store.ErrNotFound) {
-		return done(withHint(&namedError{"An image does not exist locally with the tag: " + r.Familiar(), err},
+		return done(hint.With(&namedError{"An image does not exist locally with the tag: " + r.Familiar(), err},
 			"give an image that name:  deckhand tag IMAGE "+r.Familiar()))
 	}
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/runtime"
 )
 
@@ -50,26 +51,6 @@ func engineError(err error) error {
 	return &codeError{code: exitEngine, err: err}
 }
 
-// hintError is an error with lines that say what to type.
-type hintError struct {
-	err   error
-	hints []string
-}
-
-// Error is the message without the hints.
-func (e *hintError) Error() string { return e.err.Error() }
-
-// Unwrap returns the error.
-func (e *hintError) Unwrap() error { return e.err }
-
-// withHint adds lines that are printed, indented, below the message.
-func withHint(err error, lines ...string) error {
-	if err == nil {
-		return nil
-	}
-	return &hintError{err: err, hints: lines}
-}
-
 // exitCode is the exit code of an error.
 func exitCode(err error) int {
 	var ce *codeError
@@ -93,10 +74,8 @@ func (a *app) report(err error) int {
 		return code
 	}
 	a.note("deckhand: %s", strings.TrimRight(err.Error(), "\n"))
-	if h, ok := errors.AsType[*hintError](err); ok {
-		for _, l := range h.hints {
-			a.note("  %s", l)
-		}
+	for _, l := range hint.Of(err) {
+		a.note("  %s", l)
 	}
 	return code
 }

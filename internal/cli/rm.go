@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/deckhand-engine/deckhand/internal/engine"
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/linux/rootless"
 	"github.com/deckhand-engine/deckhand/internal/store"
 )
@@ -92,7 +93,7 @@ func killIfRunning(ctx context.Context, e *engine.Engine, name string) error {
 func (a *app) removeContainer(ctx context.Context, e *engine.Engine, rec *store.Container) error {
 	c, err := e.OpenStopped(ctx, rec)
 	if errors.Is(err, store.ErrInUse) {
-		return withHint(fmt.Errorf("cannot remove container %s: container is running", rec.Name),
+		return hint.With(fmt.Errorf("cannot remove container %s: container is running", rec.Name),
 			"stop and remove it:  deckhand rm -f "+rec.Name)
 	}
 	if errors.Is(err, store.ErrNotFound) {

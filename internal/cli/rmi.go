@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/store"
 )
 
@@ -49,7 +50,7 @@ func runRmi(ctx context.Context, a *app, o *rmiOptions, names []string) error {
 		case o.force && errors.Is(err, store.ErrNotFound):
 			a.note("deckhand: No such image: %s", name)
 		case errors.Is(err, store.ErrInUse):
-			errs = append(errs, withHint(err, "remove what uses it (deckhand ps -a), or:  deckhand rmi -f "+name))
+			errs = append(errs, hint.With(err, "remove what uses it (deckhand ps -a), or:  deckhand rmi -f "+name))
 		default:
 			errs = append(errs, noSuchImage(err, name))
 		}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/deckhand-engine/deckhand/internal/hint"
 )
 
 // entry is one command: its name and how to make it. Commands are made only when addressed, so that
@@ -129,9 +131,9 @@ func runRoot(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		err := fmt.Errorf("unknown command: deckhand %s", args[0])
 		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-			return withHint(err, "did you mean:  deckhand "+near[0])
+			return hint.With(err, "did you mean:  deckhand "+near[0])
 		}
-		return withHint(err, "all commands:  deckhand --help")
+		return hint.With(err, "all commands:  deckhand --help")
 	}
 	if v, err := cmd.Flags().GetBool("version"); err == nil && v {
 		_, err := fmt.Fprintln(cmd.OutOrStdout(), versionLine())
@@ -172,7 +174,7 @@ func dockerRunFlags() []string {
 }
 
 func withUsage(cmd *cobra.Command, err error) error {
-	return withHint(err, "its flags:  "+cmd.CommandPath()+" --help")
+	return hint.With(err, "its flags:  "+cmd.CommandPath()+" --help")
 }
 
 // argCount checks the number of arguments in docker's words; most < 0 means any number.

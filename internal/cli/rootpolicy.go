@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/oci"
 )
 
@@ -72,7 +73,7 @@ var errRootRefused = errors.New("would run as root")
 
 // refusal names the three ways out.
 func (c rootCheck) refusal() error {
-	return withHint(fmt.Errorf("%s %w: %s", c.Image, errRootRefused, c.reason()),
+	return hint.With(fmt.Errorf("%s %w: %s", c.Image, errRootRefused, c.reason()),
 		"run it as an unprivileged user:  deckhand run -u 9000 "+c.Image,
 		"make that the image's default:   add `USER 9000` to its Dockerfile and deckhand build it again",
 		"run it as root this once:        deckhand run -u root "+c.Image)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/deckhand-engine/deckhand/internal/engine"
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/store"
 	"github.com/deckhand-engine/deckhand/oci"
 )
@@ -161,7 +162,7 @@ func explainConflict(err error, name string) error {
 	if !errors.Is(err, store.ErrConflict) {
 		return err
 	}
-	return withHint(err, "remove that container:  deckhand rm -f "+name)
+	return hint.With(err, "remove that container:  deckhand rm -f "+name)
 }
 
 func writeCIDFile(path, id string) error {

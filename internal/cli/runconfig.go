@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/deckhand-engine/deckhand/internal/engine"
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/linux/caps"
 	"github.com/deckhand-engine/deckhand/internal/linux/rootless"
 	"github.com/deckhand-engine/deckhand/internal/network"
@@ -69,7 +70,7 @@ func (o *runOptions) command(entrypoint, cmd, args []string) ([]string, error) {
 	}
 	all := append(append([]string(nil), entrypoint...), cmd...)
 	if len(all) == 0 {
-		return nil, withHint(errors.New("no command specified: the image has neither ENTRYPOINT nor CMD"),
+		return nil, hint.With(errors.New("no command specified: the image has neither ENTRYPOINT nor CMD"),
 			"name one after the image:  deckhand run IMAGE COMMAND")
 	}
 	return all, nil
@@ -169,7 +170,7 @@ func networkMode(s string) (network.Mode, error) {
 		}
 		return network.Bridge, nil
 	}
-	return "", withHint(fmt.Errorf("network %s not found", s), "one of:  none, host, bridge, pasta")
+	return "", hint.With(fmt.Errorf("network %s not found", s), "one of:  none, host, bridge, pasta")
 }
 
 // defaultHostname is the short id, or the host's name where its UTS name is expected.

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/deckhand-engine/deckhand/internal/engine"
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/network"
 	"github.com/deckhand-engine/deckhand/internal/store"
 	"github.com/deckhand-engine/deckhand/oci"
@@ -223,9 +224,8 @@ func TestRootCheck(t *testing.T) {
 			if text(err) != tt.err || notes != tt.notes {
 				t.Errorf("error %v, %d notes", err, notes)
 			}
-			var h *hintError
-			if err != nil && (!errors.As(err, &h) || len(h.hints) != 3) {
-				t.Errorf("the three ways out: %v", h)
+			if ways := hint.Of(err); err != nil && len(ways) != 3 {
+				t.Errorf("the three ways out: %v", ways)
 			}
 		})
 	}

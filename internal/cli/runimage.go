@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/store"
 )
 
@@ -49,8 +50,8 @@ func (a *app) pullToRun(ctx context.Context, s *store.Store, name string) (*stor
 
 // withWhatThereIs adds a hint to an error that has none.
 func withWhatThereIs(err error) error {
-	if h, ok := errors.AsType[*hintError](err); ok && len(h.hints) > 0 {
+	if len(hint.Of(err)) > 0 {
 		return err
 	}
-	return withHint(err, "images that are here:  deckhand images")
+	return hint.With(err, "images that are here:  deckhand images")
 }

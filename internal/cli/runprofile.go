@@ -11,6 +11,7 @@ import (
 
 	"github.com/deckhand-engine/deckhand/guard/profile"
 	"github.com/deckhand-engine/deckhand/internal/engine"
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/store"
 )
 
@@ -23,7 +24,7 @@ func profileDecides() []string {
 func (o *runOptions) loadProfile(f *pflag.FlagSet) error {
 	if o.profileDir == "" {
 		if f.Changed("profile") {
-			return withHint(errors.New("--profile names no directory"), "the one that holds "+profile.FileName+":  deckhand run --profile DIR IMAGE")
+			return hint.With(errors.New("--profile names no directory"), "the one that holds "+profile.FileName+":  deckhand run --profile DIR IMAGE")
 		}
 		return nil
 	}
@@ -40,12 +41,12 @@ func (o *runOptions) loadProfile(f *pflag.FlagSet) error {
 	}
 	for _, name := range profileDecides() {
 		if f.Changed(name) {
-			return withHint(fmt.Errorf("--%s contradicts --profile %s, which says exactly what the container gets", name, o.profileDir),
+			return hint.With(fmt.Errorf("--%s contradicts --profile %s, which says exactly what the container gets", name, o.profileDir),
 				"edit "+filepath.Join(o.profileDir, profile.FileName)+", or leave one of the two out")
 		}
 	}
 	if f.Changed("read-only") && o.readOnly == p.ReadWrite {
-		return withHint(fmt.Errorf("--read-only=%t contradicts --profile %s, whose readWrite is %t", o.readOnly, o.profileDir, p.ReadWrite),
+		return hint.With(fmt.Errorf("--read-only=%t contradicts --profile %s, whose readWrite is %t", o.readOnly, o.profileDir, p.ReadWrite),
 			"leave --read-only out")
 	}
 	o.profile, o.profileDir = p, dir
@@ -55,14 +56,14 @@ func (o *runOptions) loadProfile(f *pflag.FlagSet) error {
 // explainProfile says what to do about a profile that cannot be used.
 func explainProfile(err error, dir string) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return withHint(err, "a directory that holds "+profile.FileName+" is needed:  deckhand run --profile DIR IMAGE")
+		return hint.With(err, "a directory that holds "+profile.FileName+" is needed:  deckhand run --profile DIR IMAGE")
 	}
 	if e, ok := errors.AsType[*profile.Error](err); ok {
 		hints := []string{"what it may say:  docs/profile.md"}
 		if e.Hint != "" {
 			hints = append([]string{e.Hint}, hints...)
 		}
-		return withHint(fmt.Errorf("the profile in %s cannot be obeyed: %w", dir, err), hints...)
+		return hint.With(fmt.Errorf("the profile in %s cannot be obeyed: %w", dir, err), hints...)
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/store"
 	"github.com/deckhand-engine/deckhand/internal/ui"
 )
@@ -40,7 +41,7 @@ func newSave(a *app) *cobra.Command {
 
 func runSave(ctx context.Context, a *app, o *saveOptions, names []string) error {
 	if o.output == "" && ui.IsTerminal(a.out) {
-		return withHint(errors.New("cowardly refusing to save to a terminal"), "name a file:  deckhand save -o FILE …")
+		return hint.With(errors.New("cowardly refusing to save to a terminal"), "name a file:  deckhand save -o FILE …")
 	}
 	s, err := a.store(ctx)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/linux/seccomp"
 	"github.com/deckhand-engine/deckhand/oci"
 )
@@ -46,7 +47,7 @@ func applySecurityOption(s *oci.SpecOptions, o string, granted []string) error {
 		}
 		return nil
 	}
-	return withHint(fmt.Errorf("invalid --security-opt: %q", o),
+	return hint.With(fmt.Errorf("invalid --security-opt: %q", o),
 		"one of:  no-new-privileges[=bool], seccomp=unconfined|builtin|FILE, systempaths=unconfined")
 }
 

@@ -12,6 +12,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/deckhand-engine/deckhand/internal/engine"
+	"github.com/deckhand-engine/deckhand/internal/hint"
 )
 
 // mounts adds -v, --tmpfs and the image's VOLUMEs. The latter need a mount only where the root is
@@ -142,7 +143,7 @@ func volumeSource(s string) (string, error) {
 	if s == "." || s == ".." || strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../") {
 		return filepath.Abs(s)
 	}
-	return "", withHint(fmt.Errorf("%s is a named volume, and those are not there yet", s),
+	return "", hint.With(fmt.Errorf("%s is a named volume, and those are not there yet", s),
 		"a directory of the host:  deckhand run -v ./"+s+":/path …",
 		"an anonymous volume:      deckhand run -v /path …")
 }

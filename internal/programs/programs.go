@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
+
+	"github.com/deckhand-engine/deckhand/internal/hint"
 )
 
 // MissingError says that a program is not installed.
@@ -23,7 +25,8 @@ func (e *MissingError) Hint() string {
 	return "install it:  go install github.com/deckhand-engine/deckhand/cmd/" + e.Name + "@latest"
 }
 
-// Find finds a program: beside this executable, then in PATH. The error is a *MissingError where it is in neither.
+// Find finds a program: beside this executable, then in PATH. The error is a *MissingError, with its hint, where it
+// is in neither.
 func Find(name string) (string, error) {
 	if self, err := os.Executable(); err == nil {
 		p := filepath.Join(filepath.Dir(self), name)
@@ -33,7 +36,8 @@ func Find(name string) (string, error) {
 	}
 	p, err := exec.LookPath(name)
 	if errors.Is(err, exec.ErrNotFound) {
-		return "", &MissingError{name}
+		missing := &MissingError{name}
+		return "", hint.With(missing, missing.Hint())
 	}
 	return p, err
 }

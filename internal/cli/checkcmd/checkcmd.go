@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/deckhand-engine/deckhand/guard/check"
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/ui"
 )
 
@@ -71,18 +72,6 @@ func (e *usageError) Error() string { return e.err.Error() }
 // Unwrap returns the error.
 func (e *usageError) Unwrap() error { return e.err }
 
-// hintError is an error with a line that says what to type.
-type hintError struct {
-	err  error
-	hint string
-}
-
-// Error is the message without the hint.
-func (e *hintError) Error() string { return e.err.Error() }
-
-// Unwrap returns the error.
-func (e *hintError) Unwrap() error { return e.err }
-
 // What a check came to. They are reported already.
 var (
 	errFindings = errors.New("findings")
@@ -103,8 +92,8 @@ func finish(ctx context.Context, w io.Writer, err error) int {
 		return exitInterrupted
 	}
 	_, _ = fmt.Fprintf(w, "deckhand: %s\n", err) // likewise
-	if h, ok := errors.AsType[*hintError](err); ok {
-		_, _ = fmt.Fprintf(w, "  %s\n", h.hint) // likewise
+	for _, l := range hint.Of(err) {
+		_, _ = fmt.Fprintf(w, "  %s\n", l) // likewise
 	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		_, _ = io.WriteString(w, "  see:  deckhand check --help\n") // likewise

@@ -8,13 +8,14 @@ import (
 
 	"github.com/deckhand-engine/deckhand/docs"
 	"github.com/deckhand-engine/deckhand/guard/rules"
+	"github.com/deckhand-engine/deckhand/internal/hint"
 )
 
 // explain prints a rule's page.
 func explain(w io.Writer, id string) error {
 	r, ok := rules.ByID(id)
 	if !ok {
-		return &hintError{fmt.Errorf("there is no rule %s", id), "all rules:  deckhand check --rules"}
+		return hint.With(fmt.Errorf("there is no rule %s", id), "all rules:  deckhand check --rules")
 	}
 	_, err := io.WriteString(w, strings.TrimRight(docs.Page(r.ID), "\n")+"\n")
 	return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/deckhand-engine/deckhand/guard"
 	"github.com/deckhand-engine/deckhand/guard/policy"
+	"github.com/deckhand-engine/deckhand/internal/hint"
 )
 
 // findPolicy is the policy that holds at a check's first argument, changed by the flags.
@@ -72,7 +73,7 @@ func (o *options) readBaseline(p *policy.Policy) error {
 	}
 	b, err := policy.ReadBaseline(file)
 	if err != nil {
-		return &hintError{err, "write it:  deckhand check --write-baseline " + file}
+		return hint.With(err, "write it:  deckhand check --write-baseline "+file)
 	}
 	p.Baseline = b
 	return nil

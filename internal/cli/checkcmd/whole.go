@@ -1,8 +1,6 @@
 package checkcmd
 
 import (
-	"errors"
-
 	"github.com/deckhand-engine/deckhand/guard"
 	"github.com/deckhand-engine/deckhand/internal/programs"
 )
@@ -16,9 +14,6 @@ func isText(arg string) bool { return !guard.IsImageAddress(arg) }
 // becomeWhole has the program that reads texts do what this one was asked for.
 func (o *options) becomeWhole() error {
 	path, err := programs.Find(wholeProgram)
-	if missing, ok := errors.AsType[*programs.MissingError](err); ok {
-		return &hintError{err, missing.Hint()}
-	}
 	if err != nil {
 		return err
 	}

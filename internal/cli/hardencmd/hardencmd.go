@@ -15,13 +15,13 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/ui"
 )
 
 // The exit codes.
 const (
 	exitFailure     = 1   // it could not be done
-	exitNotProven   = 3   // it was done, and the answer is no: something cannot be hardened
 	exitUsage       = 125 // docker's for a flag it does not know
 	exitInterrupted = 130
 )
@@ -65,45 +65,18 @@ func (e *usageError) Error() string { return e.err.Error() }
 // Unwrap returns the error.
 func (e *usageError) Unwrap() error { return e.err }
 
-// hintError is an error with lines that say what to type.
-type hintError struct {
-	err   error
-	hints []string
-}
-
-// Error is the message without the hints.
-func (e *hintError) Error() string { return e.err.Error() }
-
-// Unwrap returns the error.
-func (e *hintError) Unwrap() error { return e.err }
-
-// withHint adds lines that say what to type.
-func withHint(err error, hints ...string) error {
-	if err == nil {
-		return nil
-	}
-	return &hintError{err, hints}
-}
-
-// errNotProven is an answer, reported already, that is not what was hoped for.
-var errNotProven = errors.New("not proven")
-
 // finish prints err and returns the exit code.
 func finish(ctx context.Context, w io.Writer, err error) int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errNotProven):
-		return exitNotProven
 	case ctx.Err() != nil:
 		_, _ = io.WriteString(w, "deckhand: interrupted\n") // nothing to do when stderr is gone
 		return exitInterrupted
 	}
 	_, _ = fmt.Fprintf(w, "deckhand: %s\n", err) // likewise
-	if h, ok := errors.AsType[*hintError](err); ok {
-		for _, hint := range h.hints {
-			_, _ = fmt.Fprintf(w, "  %s\n", hint) // likewise
-		}
+	for _, l := range hint.Of(err) {
+		_, _ = fmt.Fprintf(w, "  %s\n", l) // likewise
 	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return exitUsage

@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"github.com/spf13/cobra"
+
+	"github.com/deckhand-engine/deckhand/internal/hint"
 )
 
 func newProbe(_ files, _ *global) *cobra.Command {
@@ -11,7 +13,7 @@ func newProbe(_ files, _ *global) *cobra.Command {
 		Use:   "probe [OPTIONS] IMAGE",
 		Short: "Show what an attacker could do in an image's containers",
 		RunE: func(*cobra.Command, []string) error {
-			return withHint(errors.New("deckhand probe is not there yet"),
+			return hint.With(errors.New("deckhand probe is not there yet"),
 				"until then: deckhand check IMAGE says what it would be allowed; docs/probes says what that is good for")
 		},
 	}
