@@ -13,6 +13,7 @@ import (
 	"github.com/deckhand-engine/deckhand/internal/engine"
 	"github.com/deckhand-engine/deckhand/internal/linux/seccomp"
 	"github.com/deckhand-engine/deckhand/internal/store"
+	"github.com/deckhand-engine/deckhand/oci"
 )
 
 // check is one way to see whether a service works.
@@ -144,7 +145,7 @@ func pathOf(env []string) string {
 			return v
 		}
 	}
-	return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	return oci.DefaultPath
 }
 
 // portCheck passes when a TCP port accepts connections. Where the host cannot reach the container's own address, a

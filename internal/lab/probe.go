@@ -69,7 +69,7 @@ func (l *Lab) probeContainer(ctx context.Context, image string, setting probe.Se
 	spec.NewPrivileges = setting.NewPrivileges
 	if setting.Profile == nil {
 		s.addVolumes(img)
-	} else if err := s.apply(setting.Profile); err != nil {
+	} else if err := s.config.Obey(setting.Profile, nil); err != nil { // the filter is restrict's
 		return nil, err
 	}
 	if setting.User != "" {

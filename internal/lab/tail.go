@@ -19,7 +19,6 @@ type tail struct {
 
 	mu  sync.Mutex
 	buf []byte
-	cut bool // something was dropped
 }
 
 // Write implements io.Writer and never fails.
@@ -45,7 +44,7 @@ func (t *tail) trim() {
 			break
 		}
 	}
-	t.buf, t.cut = append(t.buf[:0], rest...), true
+	t.buf = append(t.buf[:0], rest...)
 }
 
 // String is the end of it, as text.

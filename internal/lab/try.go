@@ -93,7 +93,7 @@ func (t *trial) prepare(ctx context.Context) error {
 	s := t.lab.imageSettings(img)
 	if p := t.order.Profile; p == nil {
 		s.addVolumes(img)
-	} else if err := s.apply(p); err != nil {
+	} else if err := s.config.Obey(p, nil); err != nil { // the filter is restrict's
 		return err
 	}
 	if err := s.restrict(t.order.Seccomp); err != nil {
