@@ -36,10 +36,7 @@ func AllowDevices(dir *os.File, more []Device) error {
 		insns: uint64(uintptr(unsafe.Pointer(&prog[0]))), license: uint64(uintptr(unsafe.Pointer(&license[0]))),
 		expectedAttachT: unix.BPF_CGROUP_DEVICE,
 	}
-	fd, err := -1, error(unix.EAGAIN)
-	for err == unix.EAGAIN { //nolint:errorlint // an Errno, not wrapped: a signal interrupted the kernel's verifier
-		fd, err = bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(&load), unsafe.Sizeof(load))
-	}
+	fd, err := bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(&load), unsafe.Sizeof(load))
 	goruntime.KeepAlive(prog)
 	goruntime.KeepAlive(license)
 	if err != nil {
@@ -53,12 +50,18 @@ func AllowDevices(dir *os.File, more []Device) error {
 	return nil
 }
 
+// bpf makes the call, again where a signal interrupted the kernel's verifier: that is EAGAIN, not EINTR.
 func bpf(cmd uintptr, attr unsafe.Pointer, size uintptr) (int, error) {
-	r, _, errno := unix.Syscall(unix.SYS_BPF, cmd, uintptr(attr), size)
-	if errno != 0 {
-		return -1, errno
+	for {
+		r, _, errno := unix.Syscall(unix.SYS_BPF, cmd, uintptr(attr), size)
+		switch errno {
+		case 0:
+			return int(r), nil
+		case unix.EAGAIN:
+		default:
+			return -1, errno
+		}
 	}
-	return int(r), nil
 }
 
 // instruction is the kernel's struct bpf_insn; the registers are nibbles, the destination's the lower.
