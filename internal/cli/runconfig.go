@@ -32,7 +32,7 @@ func (a *app) containerConfig(o *runOptions, img *store.Image, args []string) (c
 		StopSignal:  firstOf(o.stopSignal, ic.StopSignal),
 		StopSeconds: o.stopTimeout,
 	}
-	if _, err := parseSignal(firstOf(cfg.StopSignal, "SIGTERM")); err != nil {
+	if _, err := engine.ParseSignal(firstOf(cfg.StopSignal, "SIGTERM")); err != nil {
 		return cfg, nil, err
 	}
 	if cfg.Labels, err = o.labelMap(ic.Labels); err != nil {

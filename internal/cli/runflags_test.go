@@ -39,7 +39,7 @@ func TestParseSignal(t *testing.T) {
 	}
 	for in, tt := range tests {
 		t.Run(in, func(t *testing.T) {
-			got, err := parseSignal(in)
+			got, err := engine.ParseSignal(in)
 			if text(err) != tt.err || got != tt.want {
 				t.Errorf("got %v, %v", got, err)
 			}
@@ -369,7 +369,7 @@ func FuzzParseSignal(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if sig, err := parseSignal(s); err == nil && (sig < 1 || sig > 64) {
+		if sig, err := engine.ParseSignal(s); err == nil && (sig < 1 || sig > 64) {
 			t.Errorf("%q: %d", s, sig)
 		}
 	})

@@ -7,12 +7,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/deckhand-engine/deckhand/internal/engine"
 )
-
-// parseSignal reads a signal by name or number.
-func parseSignal(s string) (syscall.Signal, error) { return engine.ParseSignal(s) }
 
 // signaller is what takes the forwarded signals.
 type signaller interface{ Signal(syscall.Signal) error }

@@ -49,7 +49,7 @@ func stopContainer(ctx context.Context, e *engine.Engine, rec *store.Container, 
 	if err != nil {
 		return err
 	}
-	sig, err := parseSignal(firstOf(sigName, cfg.StopSignal, "SIGTERM"))
+	sig, err := engine.ParseSignal(firstOf(sigName, cfg.StopSignal, "SIGTERM"))
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func newKill(a *app) *cobra.Command {
 		Short: "Send a signal to containers",
 		Args:  argCount(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			sig, err := parseSignal(sigName)
+			sig, err := engine.ParseSignal(sigName)
 			if err != nil {
 				return err
 			}
