@@ -35,9 +35,10 @@ const (
 
 // table is what is done about each system call, by number.
 func table() []call {
-	t := make([]call, seccomp.Last+1)
-	for n := range t {
-		t[n].name = seccomp.Name(n)
+	names := seccomp.Names()
+	t := make([]call, len(names))
+	for n, name := range names {
+		t[n].name = name
 	}
 	for _, part := range [...]map[string]call{openCalls(), pathCalls(), lookCalls(), socketCalls(), identityCalls(), mountCalls(), otherCalls()} {
 		for name, c := range part {

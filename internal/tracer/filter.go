@@ -117,11 +117,6 @@ func traced(a specs.LinuxSeccompAction, errno *uint, mark uint) (specs.LinuxSecc
 
 // namesFrom lists the known syscalls from a number upwards.
 func namesFrom(first int) []string {
-	var names []string
-	for n := first; n <= seccomp.Last; n++ {
-		if name := seccomp.Name(n); name != "" {
-			names = append(names, name)
-		}
-	}
-	return names
+	all := seccomp.Names()
+	return slices.DeleteFunc(all[min(first, len(all)):], func(name string) bool { return name == "" })
 }

@@ -1,14 +1,13 @@
 package seccomp
 
-// Name is the kernel's name of a syscall of the running architecture; "" where it has no such number, or one
-// that is newer than this program.
-func Name(number int) string {
+// Names are the kernel's names of the running architecture's syscalls, by number; "" where there is none. Those
+// that are newer than this program are missing at the end.
+func Names() []string {
+	names := make([]string, lastSyscall+1)
 	for _, c := range syscalls {
-		if int(c.number) == number {
-			return c.name
-		}
+		names[c.number] = c.name
 	}
-	return ""
+	return names
 }
 
 // Number finds a syscall of the running architecture by its kernel name.
@@ -16,6 +15,3 @@ func Number(name string) (number int, ok bool) {
 	n, ok := numberOf(name)
 	return int(n), ok
 }
-
-// Last is the highest syscall number of the running architecture that this program knows.
-const Last = lastSyscall
