@@ -89,23 +89,23 @@ func parseStatus(b []byte, ids idMap) observe.Process {
 
 // isFirst reports whether a process is the first of its pid namespace.
 func isFirst(status []byte) bool {
-	for line := range bytes.Lines(status) {
-		if key, value, _ := bytes.Cut(line, []byte(":")); string(key) == "NSpid" {
-			pids := bytes.Fields(value)
-			return len(pids) > 0 && string(pids[len(pids)-1]) == "1"
-		}
-	}
-	return false
+	pids := bytes.Fields(statusField(status, "NSpid"))
+	return len(pids) > 0 && string(pids[len(pids)-1]) == "1"
 }
 
 // tracerOf reads who traces a task.
 func tracerOf(status []byte) int {
+	return atoi(bytes.TrimSpace(statusField(status, "TracerPid")))
+}
+
+// statusField is what follows a name in /proc/PID/status.
+func statusField(status []byte, name string) []byte {
 	for line := range bytes.Lines(status) {
-		if key, value, _ := bytes.Cut(line, []byte(":")); string(key) == "TracerPid" {
-			return atoi(bytes.TrimSpace(value))
+		if key, value, _ := bytes.Cut(line, []byte(":")); string(key) == name {
+			return value
 		}
 	}
-	return 0
+	return nil
 }
 
 func atoi(b []byte) int {
