@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -12,16 +13,22 @@ import (
 func fieldsOf(place string) []string {
 	switch place {
 	case "":
-		return []string{
-			"version", "image", "imageId", "user", "capabilities", "tmpfs", "volumes", "sysctls", "ports",
-			"seccomp", "readWrite", "escalates", "irreducible",
-		}
+		return namesOf(reflect.TypeFor[Profile]())
 	case "tmpfs[]":
-		return []string{"path", "mode"}
+		return namesOf(reflect.TypeFor[Tmpfs]())
 	case "volumes[]":
-		return []string{"path", "name", "content"}
+		return namesOf(reflect.TypeFor[Volume]())
 	}
 	return nil
+}
+
+// namesOf are the names of a struct's fields in JSON. Each field has one.
+func namesOf(t reflect.Type) []string {
+	names := make([]string, t.NumField())
+	for i := range names {
+		names[i], _, _ = strings.Cut(t.Field(i).Tag.Get("json"), ",")
+	}
+	return names
 }
 
 // checkNames refuses names that nobody knows, differ in case, or stand twice in one object: encoding/json
