@@ -21,6 +21,18 @@ type File struct {
 	Stages []Stage       // at least one
 }
 
+// StageNamed is the index of the last stage of the name, in any case of letters, among those before an index; -1:
+// there is none.
+func (f *File) StageNamed(name string, before int) int {
+	name = strings.ToLower(name)
+	for i := before - 1; i >= 0 && name != ""; i-- {
+		if f.Stages[i].Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
 // Stage is one FROM and what follows it.
 type Stage struct {
 	Index        int

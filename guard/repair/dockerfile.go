@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/deckhand-engine/deckhand/dockerfile"
@@ -94,11 +95,12 @@ func target(file *dockerfile.File, name string) (*dockerfile.Stage, error) {
 	if name == "" {
 		return &file.Stages[len(file.Stages)-1], nil
 	}
-	for i := range slices.Backward(file.Stages) {
-		s := &file.Stages[i]
-		if strings.EqualFold(s.Name, name) || fmt.Sprint(i) == name {
-			return s, nil
-		}
+	i := file.StageNamed(name, len(file.Stages))
+	if i < 0 {
+		i = slices.IndexFunc(file.Stages, func(s dockerfile.Stage) bool { return strconv.Itoa(s.Index) == name })
+	}
+	if i >= 0 {
+		return &file.Stages[i], nil
 	}
 	return nil, fmt.Errorf("find the target stage: the Dockerfile has no stage %q", name)
 }

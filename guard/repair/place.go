@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/deckhand-engine/deckhand/dockerfile"
+	"github.com/deckhand-engine/deckhand/guard"
 )
 
 // place decides where the lines go.
@@ -205,24 +206,14 @@ func (e *editor) commentStart(number, limit int) int {
 
 // offsetOf is where a line begins.
 func (e *editor) offsetOf(number int) int {
-	at := 0
-	for range number - 1 {
-		i := bytes.IndexByte(e.file.Source[at:], '\n')
-		if i < 0 {
-			break
-		}
-		at += i + 1
-	}
+	at, _ := guard.Offset(e.file.Source, number, 1) // it is one of the file's
 	return at
 }
 
 // parent is the stage that a stage is built from; nil: an image.
 func (e *editor) parent(s *dockerfile.Stage) *dockerfile.Stage {
-	base := e.base(s)
-	for i := range slices.Backward(e.file.Stages[:s.Index]) {
-		if p := &e.file.Stages[i]; p.Name != "" && strings.EqualFold(p.Name, base) {
-			return p
-		}
+	if i := e.file.StageNamed(e.base(s), s.Index); i >= 0 {
+		return &e.file.Stages[i]
 	}
 	return nil
 }

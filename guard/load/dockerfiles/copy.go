@@ -121,7 +121,7 @@ func (b *build) copiedStage(s *stage, name string) int {
 		}
 		return i
 	}
-	return b.stageNamed(strings.ToLower(name), s.def.Index)
+	return b.file.StageNamed(name, s.def.Index)
 }
 
 // isRemote reports whether ADD fetches the source.

@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/deckhand-engine/deckhand/dockerfile"
 	"github.com/deckhand-engine/deckhand/guard"
@@ -69,10 +68,8 @@ func targetStage(file *dockerfile.File, name string) (int, error) {
 	if name == "" {
 		return last, nil
 	}
-	for i := last; i >= 0; i-- {
-		if file.Stages[i].Name == strings.ToLower(name) {
-			return i, nil
-		}
+	if i := file.StageNamed(name, last+1); i >= 0 {
+		return i, nil
 	}
 	return 0, fmt.Errorf("target stage %q could not be found", name)
 }

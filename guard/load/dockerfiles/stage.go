@@ -110,7 +110,7 @@ func (b *build) begin(ctx context.Context, def *dockerfile.Stage) (*stage, error
 	s := &stage{def: def}
 	if len(name.Empty) == 0 {
 		// BuildKit wants the name in lower case here; other letters are never an image's either.
-		if i := b.stageNamed(strings.ToLower(name.Value), def.Index); i >= 0 {
+		if i := b.file.StageNamed(name.Value, def.Index); i >= 0 {
 			return s, b.beginOnStage(ctx, s, i)
 		}
 	}
@@ -121,16 +121,6 @@ func (b *build) begin(ctx context.Context, def *dockerfile.Stage) (*stage, error
 		return s, nil
 	}
 	return s, b.imageTriggers(s)
-}
-
-// stageNamed is the last stage of that name before the one at the index, or -1.
-func (b *build) stageNamed(name string, before int) int {
-	for i := before - 1; i >= 0; i-- {
-		if b.file.Stages[i].Name == name && name != "" {
-			return i
-		}
-	}
-	return -1
 }
 
 func (b *build) beginOnStage(ctx context.Context, s *stage, index int) error {
