@@ -13,6 +13,7 @@ import (
 
 	"github.com/deckhand-engine/deckhand/internal/linux/caps"
 	"github.com/deckhand-engine/deckhand/oci"
+	"github.com/deckhand-engine/deckhand/ref"
 )
 
 // maxID is the greatest id that a user or a group may have.
@@ -112,7 +113,7 @@ func (p *Profile) checkMounts() error {
 		if err := place(at+".path", v.Path); err != nil {
 			return err
 		}
-		if v.Name != "" && !validName(v.Name) {
+		if v.Name != "" && !ref.ValidName(v.Name) {
 			return &Error{Field: at + ".name", Reason: fmt.Sprintf("%q is no volume's name", v.Name), Hint: "letters, digits, and after the first one _ . -"}
 		}
 	}
@@ -136,17 +137,6 @@ func checkPath(dir string) error {
 		return errors.New("/dev is made by the runtime")
 	}
 	return nil
-}
-
-// validName is docker's rule for the name of a volume.
-func validName(name string) bool {
-	for i, r := range name {
-		alnum := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
-		if !alnum && (i == 0 || !strings.ContainsRune("_.-", r)) {
-			return false
-		}
-	}
-	return len(name) > 1 && len(name) <= 200
 }
 
 func (p *Profile) checkSysctls() error {

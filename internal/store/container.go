@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/deckhand-engine/deckhand/ref"
 )
 
 const containersLock = "containers"
@@ -98,20 +100,10 @@ func checkContainer(c *Container) error {
 	if !isSHA256(c.ID) {
 		return fmt.Errorf("create container: id %q is not 64 hex digits", c.ID)
 	}
-	if c.Name != "" && !validName(c.Name) {
+	if c.Name != "" && !ref.ValidName(c.Name) {
 		return fmt.Errorf("invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed", c.Name)
 	}
 	return nil
-}
-
-func validName(name string) bool {
-	for i, r := range name {
-		alnum := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
-		if !alnum && (i == 0 || !strings.ContainsRune("_.-", r)) {
-			return false
-		}
-	}
-	return len(name) > 1 && len(name) <= 200
 }
 
 // makeContainer makes the directory. Killed anywhere it leaves a marker and a directory without a record,
@@ -261,7 +253,7 @@ func (s *Store) Container(nameOrID string) (*Container, error) {
 		}
 	}
 	name := strings.TrimPrefix(nameOrID, "/") // docker's form of a name
-	if validName(name) {
+	if ref.ValidName(name) {
 		if id, err := os.Readlink(s.path("names", name)); err == nil {
 			if c, err := s.readContainer(id); !errors.Is(err, ErrNotFound) {
 				return c, err
