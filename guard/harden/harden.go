@@ -24,6 +24,8 @@ type Lab interface {
 	// Try runs the image and its check. A service that does not work is an Outcome; an error is the lab's own
 	// trouble. Nothing of a trial is left behind when it returns.
 	Try(ctx context.Context, t Trial) (*Outcome, error)
+	// SetPorts replaces the ports ("6379", "53/udp") that are published besides those that the image exposes.
+	SetPorts(ports []string) error
 	probe.Runner
 }
 
