@@ -9,7 +9,7 @@ import (
 // layers are the packages from the bottom up. A package imports only from layers below its own; the packages
 // of one line may import each other.
 var layers = [][]string{
-	{"ref", "dockerfile", "docs", "internal/version", "internal/flight", "internal/hint", "internal/need", "internal/programs"},
+	{"ref", "dockerfile", "docs", "internal/version", "internal/flight", "internal/hint", "internal/outfile", "internal/need", "internal/programs"},
 	{"internal/linux/..."},
 	{"oci"},
 	{"internal/network"},
@@ -34,6 +34,7 @@ var layers = [][]string{
 	{"guard/rules"},
 	{"guard/policy"},
 	{"guard/report"},
+	{"guard/probe/report"},
 	{"guard/check"},
 	{"guard/lsp"},
 	{"internal/imagesource"},

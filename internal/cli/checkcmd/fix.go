@@ -1,20 +1,17 @@
 package checkcmd
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"slices"
-	"syscall"
 
 	"github.com/rogpeppe/go-internal/diff"
 
 	"github.com/deckhand-engine/deckhand/guard"
 	"github.com/deckhand-engine/deckhand/guard/check"
+	"github.com/deckhand-engine/deckhand/internal/outfile"
 	"github.com/deckhand-engine/deckhand/internal/ui"
 )
 
@@ -63,8 +60,8 @@ func (o *options) fixFile(ctx context.Context, std files, c *check.Checker, doc 
 		if o.diff {
 			return showDiff(std, doc, fixed)
 		}
-		err = replace(doc.Path, doc.Source, fixed)
-		if errors.Is(err, errChanged) && round < rounds {
+		err = outfile.Replace(doc.Path, doc.Source, fixed)
+		if errors.Is(err, outfile.ErrChanged) && round < rounds {
 			if src.Data, err = os.ReadFile(doc.Path); err != nil {
 				return err
 			}
@@ -89,55 +86,5 @@ func (o *options) fixFile(ctx context.Context, std files, c *check.Checker, doc 
 
 // showDiff writes what changes.
 func showDiff(std files, doc *guard.Document, fixed []byte) error {
-	w := std.status.Around(std.err)
-	for line := range bytes.Lines(diff.Diff("a/"+doc.Path, doc.Source, "b/"+doc.Path, fixed)) {
-		text := ui.Clean(string(bytes.TrimSuffix(line, []byte("\n"))))
-		switch {
-		case bytes.HasPrefix(line, []byte("+")):
-			text = ui.Paint(std.err, ui.Green, text)
-		case bytes.HasPrefix(line, []byte("-")):
-			text = ui.Paint(std.err, ui.Red, text)
-		case bytes.HasPrefix(line, []byte("diff ")):
-			continue
-		}
-		if _, err := io.WriteString(w, text+"\n"); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// errChanged says that somebody else wrote the file meanwhile.
-var errChanged = errors.New("it changed while it was checked; run the command again")
-
-// replace puts fixed in the place of a file that still holds was: whole or not at all, with its mode and owner.
-func replace(name string, was, fixed []byte) error {
-	info, err := os.Lstat(name)
-	if err != nil {
-		return err
-	}
-	switch {
-	case info.Mode()&fs.ModeSymlink != 0:
-		return errors.New("it is a symbolic link: name the file it points to")
-	case !info.Mode().IsRegular():
-		return errChanged
-	}
-	if now, err := os.ReadFile(name); err != nil {
-		return err
-	} else if !bytes.Equal(now, was) {
-		return errChanged
-	}
-	temp, err := createTemp(name)
-	if err != nil {
-		return cause(err)
-	}
-	out := &output{temp, temp, name, name}
-	defer out.discard()
-	if _, err := temp.Write(fixed); err != nil {
-		return cause(err)
-	}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		_ = temp.Chown(int(st.Uid), int(st.Gid)) // who may not give files away owns it then, as with an editor
-	}
-	return out.finish(info.Mode().Perm())
+	return ui.WriteDiff(std.status.Around(std.err), ui.Colored(std.err), diff.Diff("a/"+doc.Path, doc.Source, "b/"+doc.Path, fixed))
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/deckhand-engine/deckhand/guard/check"
 	"github.com/deckhand-engine/deckhand/guard/policy"
 	"github.com/deckhand-engine/deckhand/guard/report"
+	"github.com/deckhand-engine/deckhand/internal/outfile"
 	"github.com/deckhand-engine/deckhand/internal/ui"
 	"github.com/deckhand-engine/deckhand/internal/version"
 )
@@ -55,13 +56,13 @@ func (o *options) run(ctx context.Context, std files, args []string) error {
 
 // write checks all arguments, and writes the report and the baseline: whole or not at all, where they are files.
 func (o *options) write(ctx context.Context, std files, c *check.Checker, args []string) (sum report.Summary, err error) {
-	out := &output{Writer: std.status.Around(std.out)}
+	out := outfile.As(std.status.Around(std.out))
 	if o.output != "" && o.output != "-" {
-		if out, err = openOutput(o.output); err != nil {
+		if out, err = outfile.Open(o.output); err != nil {
 			return sum, err
 		}
 	}
-	defer out.discard()
+	defer out.Discard()
 	sum, base, err := o.report(ctx, std, c, args, out)
 	std.status.Clear()
 	if err == nil && o.writeBaseline != "" {
@@ -70,20 +71,20 @@ func (o *options) write(ctx context.Context, std files, c *check.Checker, args [
 	if err != nil {
 		return sum, err
 	}
-	return sum, out.finish(0o644)
+	return sum, out.Finish(0o644)
 }
 
 // writeBaseline puts a baseline into a file.
 func writeBaseline(name string, base *policy.Baseline) error {
-	out, err := openOutput(name)
+	out, err := outfile.Open(name)
 	if err != nil {
 		return err
 	}
-	defer out.discard()
+	defer out.Discard()
 	if err := base.Encode(out); err != nil {
 		return err
 	}
-	return out.finish(0o644)
+	return out.Finish(0o644)
 }
 
 // report checks all arguments and writes what is found. The baseline is only made where one is asked for.

@@ -1,4 +1,4 @@
-package checkcmd
+package outfile
 
 import (
 	"io"
@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestOutput writes to a new file, over a file, and through links, which stay.
-func TestOutput(t *testing.T) {
+// TestFile writes to a new file, over a file, and through links, which stay.
+func TestFile(t *testing.T) {
 	tests := map[string]struct{ name, target string }{
 		"a new file":            {"new", "new"},
 		"over a file":           {"old", "old"},
@@ -23,18 +23,18 @@ func TestOutput(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			makeLinks(t, dir)
-			out, err := openOutput(dir + "/" + tt.name)
+			out, err := Open(dir + "/" + tt.name)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer out.discard()
+			defer out.Discard()
 			if _, err := io.WriteString(out, "all of it"); err != nil {
 				t.Fatal(err)
 			}
 			if now, err := os.ReadFile(filepath.Join(dir, tt.target)); string(now) == "all of it" {
 				t.Errorf("it is there before it is whole: %v", err)
 			}
-			if err := out.finish(0o640); err != nil {
+			if err := out.Finish(0o640); err != nil {
 				t.Fatal(err)
 			}
 			got, err := os.ReadFile(filepath.Join(dir, tt.target))
@@ -76,27 +76,27 @@ func noneLeft(t *testing.T, dir string) {
 	}
 }
 
-// TestOutputDiscarded leaves what was there.
-func TestOutputDiscarded(t *testing.T) {
+// TestDiscarded leaves what was there.
+func TestDiscarded(t *testing.T) {
 	dir := t.TempDir()
 	makeLinks(t, dir)
-	out, err := openOutput(filepath.Join(dir, "link"))
+	out, err := Open(filepath.Join(dir, "link"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(out, "half"); err != nil {
 		t.Fatal(err)
 	}
-	out.discard()
-	out.discard()
+	out.Discard()
+	out.Discard()
 	if got, err := os.ReadFile(filepath.Join(dir, "dir/real")); err != nil || string(got) != "before" {
 		t.Errorf("it holds %q, %v", got, err)
 	}
 	noneLeft(t, dir)
 }
 
-// TestOutputErrors names what the user typed, and no file that only we know.
-func TestOutputErrors(t *testing.T) {
+// TestErrors names what the user typed, and no file that only we know.
+func TestErrors(t *testing.T) {
 	dir := t.TempDir()
 	makeLinks(t, dir)
 	t.Chdir(dir)
@@ -107,11 +107,11 @@ func TestOutputErrors(t *testing.T) {
 		"old/file": "write old/file: not a directory",
 	}
 	for name, want := range tests {
-		if _, err := openOutput(name); err == nil || err.Error() != want {
+		if _, err := Open(name); err == nil || err.Error() != want {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	out, err := openOutput("/dev/full")
+	out, err := Open("/dev/full")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,8 +120,8 @@ func TestOutputErrors(t *testing.T) {
 	}
 }
 
-// TestOutputOfNoFile writes to a device, a pipe and a file that only a descriptor names; none is replaced.
-func TestOutputOfNoFile(t *testing.T) {
+// TestNoFile writes to a device, a pipe and a file that only a descriptor names; none is replaced.
+func TestNoFile(t *testing.T) {
 	dir := t.TempDir()
 	read, write, err := os.Pipe()
 	if err != nil {
@@ -139,14 +139,14 @@ func TestOutputOfNoFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{null, descriptor(write), descriptor(file), strings.Replace(descriptor(file), "/dev/fd", "/proc/self/fd", 1)} {
-		out, err := openOutput(name)
+		out, err := Open(name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := io.WriteString(out, "all; "); err != nil {
 			t.Fatal(err)
 		}
-		if err := out.finish(0o600); err != nil {
+		if err := out.Finish(0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,4 +1,5 @@
-package checkcmd
+// Package outfile writes files that appear whole or not at all, and devices and pipes as they are.
+package outfile
 
 import (
 	"errors"
@@ -11,19 +12,23 @@ import (
 	"syscall"
 )
 
-// output is where findings go: standard output, or a file that appears whole or not at all.
-type output struct {
-	io.Writer
-	temp *os.File // nil: Writer is used as it is
+// File is what is written: a file in the making, or what is written as it is.
+type File struct {
+	to   io.Writer
+	temp *os.File // nil: it is written as it is
 	name string   // as the user typed it
 	path string   // of the file that temp will be, behind all links
 }
 
+// As writes to w as it is.
+func As(w io.Writer) *File { return &File{to: w} }
+
 // maxLinks is how many symbolic links a path may lead through, as in the kernel.
 const maxLinks = 40
 
-// openOutput opens a file to be written. What is no regular file, such as a device, is written as it is.
-func openOutput(name string) (*output, error) {
+// Open opens a file to be written. What is no regular file, such as a device, is written as it is. The caller
+// finishes or discards it. Errors name it as name does.
+func Open(name string) (*File, error) {
 	path, direct, err := follow(name)
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", name, cause(err))
@@ -33,18 +38,18 @@ func openOutput(name string) (*output, error) {
 		if err != nil {
 			return nil, fmt.Errorf("write %s: %w", name, cause(err))
 		}
-		return &output{Writer: f, name: name}, nil
+		return &File{to: f, name: name}, nil
 	}
 	temp, err := createTemp(path)
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", name, cause(err))
 	}
-	return &output{temp, temp, name, path}, nil
+	return &File{temp, temp, name, path}, nil
 }
 
 // createTemp makes a file beside path. No walk takes it for something to check, should it ever be left behind.
 func createTemp(path string) (*os.File, error) {
-	return os.CreateTemp(filepath.Dir(path), ".deckhand-check-*")
+	return os.CreateTemp(filepath.Dir(path), ".deckhand-new-*")
 }
 
 // follow finds the file behind symbolic links: the links stay. What must be written as it is, and not replaced, is
@@ -89,37 +94,37 @@ func cause(err error) error {
 }
 
 // Write implements io.Writer.
-func (o *output) Write(b []byte) (int, error) {
-	n, err := o.Writer.Write(b)
-	if err != nil && o.name != "" {
-		err = fmt.Errorf("write %s: %w", o.name, cause(err))
+func (f *File) Write(b []byte) (int, error) {
+	n, err := f.to.Write(b)
+	if err != nil && f.name != "" {
+		err = fmt.Errorf("write %s: %w", f.name, cause(err))
 	}
 	return n, err
 }
 
-// finish makes the file appear.
-func (o *output) finish(mode fs.FileMode) error {
-	if o.temp == nil {
+// Finish makes the file appear.
+func (f *File) Finish(mode fs.FileMode) error {
+	if f.temp == nil {
 		return nil
 	}
 	for _, step := range []func() error{
-		func() error { return o.temp.Chmod(mode) },
-		o.temp.Sync,
-		o.temp.Close,
-		func() error { return os.Rename(o.temp.Name(), o.path) },
+		func() error { return f.temp.Chmod(mode) },
+		f.temp.Sync,
+		f.temp.Close,
+		func() error { return os.Rename(f.temp.Name(), f.path) },
 	} {
 		if err := step(); err != nil {
-			return fmt.Errorf("write %s: %w", o.name, cause(err))
+			return fmt.Errorf("write %s: %w", f.name, cause(err))
 		}
 	}
-	o.temp = nil
+	f.temp = nil
 	return nil
 }
 
-// discard leaves nothing behind of what is not finished.
-func (o *output) discard() {
-	if o.temp != nil {
-		_ = o.temp.Close()           // it may be closed
-		_ = os.Remove(o.temp.Name()) // it may be gone
+// Discard leaves nothing behind of what is not finished; what is stays.
+func (f *File) Discard() {
+	if f.temp != nil {
+		_ = f.temp.Close()           // it may be closed
+		_ = os.Remove(f.temp.Name()) // it may be gone
 	}
 }
