@@ -5,6 +5,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -108,6 +109,8 @@ type Options struct {
 	Page    func(id string) string // a rule's page, in Markdown; nil: there are none
 	Policy  *policy.Policy         // for fingerprints, and what counts as a failure; nil: the default
 	Rules   []rules.Rule           // nil: all
+	Tool    string                 // sarif: what reports; empty: deckhand check
+	Pages   string                 // sarif: the address below which rules have their pages; empty: that of docs/rules
 }
 
 // New makes a writer for one of the [Formats]. Each document is one write, so that w need not be buffered.
@@ -124,6 +127,7 @@ func New(format string, w io.Writer, o Options) (Writer, error) {
 	if o.Rules == nil {
 		o.Rules = rules.All()
 	}
+	o.Tool, o.Pages = cmp.Or(o.Tool, "deckhand check"), cmp.Or(o.Pages, rulePages)
 	out := &output{w: w}
 	switch format {
 	case FormatText:

@@ -86,7 +86,7 @@ func (w *sarif) begin(b *bytes.Buffer) error {
 		return err
 	}
 	b.WriteString(",\n\"originalUriBaseIds\": ")
-	root := map[string]sarifArtifact{sourceRoot: {Description: &sarifMessage{"The directory in which deckhand check was started."}}}
+	root := map[string]sarifArtifact{sourceRoot: {Description: &sarifMessage{"The directory in which " + w.options.Tool + " was started."}}}
 	if err := encode(b, root); err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (w *sarif) notify(doc *guard.Document, why string) error {
 
 // driver describes the program and its rules.
 func (w *sarif) driver() sarifDriver {
-	d := sarifDriver{Name: "deckhand check", Version: w.options.Version, InformationURI: homePage, Rules: []sarifRule{}}
+	d := sarifDriver{Name: w.options.Tool, Version: w.options.Version, InformationURI: homePage, Rules: []sarifRule{}}
 	for _, r := range w.options.Rules {
 		page := w.options.Page(r.ID)
 		full, help := r.Title, page
@@ -125,7 +125,7 @@ func (w *sarif) driver() sarifDriver {
 		level, severity := sarifLevel(r.Severity), securitySeverity(r.Severity)
 		d.Rules = append(d.Rules, sarifRule{
 			ID: r.ID, Name: r.Name, Short: sarifMessage{r.Title}, Full: sarifMessage{full},
-			Help: sarifHelp{help, help}, HelpURI: rulePages + r.ID + ".md",
+			Help: sarifHelp{help, help}, HelpURI: w.options.Pages + r.ID + ".md",
 			Configuration: sarifConfiguration{level},
 			Properties: sarifRuleProperties{
 				Tags: []string{"security", "containers", "least-privilege"}, Precision: "high", SecuritySeverity: severity,

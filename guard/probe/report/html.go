@@ -1,0 +1,70 @@
+package report
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+
+	"github.com/deckhand-engine/deckhand/guard/probe"
+)
+
+//go:embed page.html
+var pageTemplate string
+
+// pageData is what the page is made from.
+type pageData struct {
+	*Report
+	Version  string
+	Families []pageFamily
+	Changes  []change
+	Failures []failure
+}
+
+type pageFamily struct {
+	Name probe.Family
+	Rows []pageRow
+}
+
+type pageRow struct {
+	probe.Probe
+	Page  string
+	Cells []pageCell
+}
+
+// pageCell is one result. Class is the verdict, and where that is allowed the severity.
+type pageCell struct {
+	Class, Text, Detail string
+}
+
+func writeHTML(w io.Writer, r *Report, o Options) error {
+	t, err := template.New("page").Funcs(template.FuncMap{"counts": counts}).Parse(pageTemplate)
+	if err != nil {
+		return fmt.Errorf("read the page's template: %w", err)
+	}
+	data := pageData{Report: r, Version: o.Version, Changes: r.changes(), Failures: r.failures()}
+	for _, all := range families() {
+		family := pageFamily{Name: all[0].Family}
+		for _, p := range all {
+			family.Rows = append(family.Rows, row(p, r.Columns))
+		}
+		data.Families = append(data.Families, family)
+	}
+	return t.Execute(w, data)
+}
+
+func row(p probe.Probe, columns []Column) pageRow {
+	out := pageRow{Probe: p, Page: pages + p.Name + ".md"}
+	for i := range columns {
+		r := columns[i].Of(p.Name)
+		cell := pageCell{Class: string(verdict(r)), Text: string(verdict(r)), Detail: r.Detail}
+		switch {
+		case verdict(r) == probe.Allowed:
+			cell.Class += " " + string(p.Severity)
+		case verdict(r) == probe.Denied && r.By != "":
+			cell.Text += ": " + string(r.By)
+		}
+		out.Cells = append(out.Cells, cell)
+	}
+	return out
+}
