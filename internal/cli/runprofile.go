@@ -1,10 +1,7 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/pflag"
@@ -22,22 +19,12 @@ func profileDecides() []string {
 
 // loadProfile reads what --profile names, and refuses flags that contradict it.
 func (o *runOptions) loadProfile(f *pflag.FlagSet) error {
-	if o.profileDir == "" {
-		if f.Changed("profile") {
-			return hint.With(errors.New("--profile names no directory"), "the one that holds "+profile.FileName+":  deckhand run --profile DIR IMAGE")
-		}
+	if !f.Changed("profile") {
 		return nil
 	}
-	dir, err := filepath.Abs(o.profileDir)
+	p, dir, err := profile.Named(o.profileDir, "deckhand run --profile DIR IMAGE")
 	if err != nil {
 		return err
-	}
-	if st, err := os.Stat(dir); err == nil && st.Mode().IsRegular() && filepath.Base(dir) == profile.FileName {
-		dir = filepath.Dir(dir) // the file itself was named
-	}
-	p, err := profile.Load(dir)
-	if err != nil {
-		return explainProfile(err, o.profileDir)
 	}
 	for _, name := range profileDecides() {
 		if f.Changed(name) {
@@ -51,21 +38,6 @@ func (o *runOptions) loadProfile(f *pflag.FlagSet) error {
 	}
 	o.profile, o.profileDir = p, dir
 	return nil
-}
-
-// explainProfile says what to do about a profile that cannot be used.
-func explainProfile(err error, dir string) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return hint.With(err, "a directory that holds "+profile.FileName+" is needed:  deckhand run --profile DIR IMAGE")
-	}
-	if e, ok := errors.AsType[*profile.Error](err); ok {
-		hints := []string{"what it may say:  docs/profile.md"}
-		if e.Hint != "" {
-			hints = append([]string{e.Hint}, hints...)
-		}
-		return hint.With(fmt.Errorf("the profile in %s cannot be obeyed: %w", dir, err), hints...)
-	}
-	return err
 }
 
 // obeyProfile changes the container's configuration to what the profile says, if there is one.
