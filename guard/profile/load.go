@@ -180,8 +180,20 @@ func lineAt(data []byte, offset int64) int {
 
 // Save checks the profile and writes it into dir, whole or not at all.
 func (p *Profile) Save(dir string) error {
-	if err := p.Check(); err != nil {
+	content, err := p.Encode()
+	if err != nil {
 		return err
+	}
+	if err := replace(dir, content); err != nil {
+		return fmt.Errorf("write profile: %w", err)
+	}
+	return nil
+}
+
+// Encode checks the profile and gives the content of its file. What is wrong with it is an *Error.
+func (p *Profile) Encode() ([]byte, error) {
+	if err := p.Check(); err != nil {
+		return nil, err
 	}
 	out := *p
 	if out.Capabilities == nil {
@@ -192,12 +204,9 @@ func (p *Profile) Save(dir string) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	if err := e.Encode(&out); err != nil {
-		return fmt.Errorf("encode profile: %w", err)
+		return nil, fmt.Errorf("encode profile: %w", err)
 	}
-	if err := replace(dir, b.Bytes()); err != nil {
-		return fmt.Errorf("write profile: %w", err)
-	}
-	return nil
+	return b.Bytes(), nil
 }
 
 // replace writes dir's profile under another name and renames it.
