@@ -1,5 +1,9 @@
 // Package proof is what `deckhand harden` found out, and the files it is written as: the proof itself, a seccomp
 // profile, a compose fragment, a Kubernetes Deployment, a line for `deckhand run`.
+//
+// It starts nothing and decides nothing. Files makes the same bytes of the same proof; Write puts them into a
+// directory, all or none; Read reads a proof back. Texts from images and services (paths, names of processes,
+// output) are quoted as the format that they end up in asks for.
 package proof
 
 import (
@@ -11,12 +15,17 @@ import (
 	"github.com/deckhand-engine/deckhand/guard/repair"
 )
 
+// Version is that of proof.json's format.
+const Version = 1
+
 // Proof is the whole of one hardening.
 type Proof struct {
-	Version    int                `json:"version"`
-	Source     string             `json:"source"`     // what was hardened, as typed: "./Dockerfile"
-	Name       string             `json:"name"`       // a short name for files and manifests: "redis"
-	Dockerfile string             `json:"dockerfile"` // the new one
+	Version    int                `json:"version"`           // Files writes [Version] where it is 0
+	Source     string             `json:"source"`            // what was hardened, as typed: "./Dockerfile"
+	Context    string             `json:"context,omitempty"` // the directory that the Dockerfile is built over, as typed; empty: none, or not known
+	Command    []string           `json:"command,omitempty"` // what was typed: "deckhand", "harden", …
+	Name       string             `json:"name"`              // a short name for files and manifests: "redis"
+	Dockerfile string             `json:"dockerfile"`        // the new one
 	Profile    profile.Profile    `json:"profile"`
 	Repairs    []repair.Repair    `json:"repairs"`
 	Syscalls   []string           `json:"syscalls"`  // allowed, sorted
@@ -35,9 +44,9 @@ type Proof struct {
 
 // Trial is one run, in a line.
 type Trial struct {
-	Title   string        `json:"title"` // "as root, watched", "without tmpfs /run"
-	Passed  bool          `json:"passed"`
-	Reason  string        `json:"reason,omitempty"` // why not
-	Denials int           `json:"denials,omitempty"`
-	Took    time.Duration `json:"took"`
+	Title   string        // "as root, watched", "without tmpfs /run"
+	Passed  bool          //
+	Reason  string        // why not
+	Denials int           //
+	Took    time.Duration // in JSON "seconds"
 }
