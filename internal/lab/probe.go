@@ -82,7 +82,11 @@ func (l *Lab) probeContainer(ctx context.Context, image string, setting probe.Se
 		spec.Seccomp = allowing(s.filter, probe.Needs())
 	}
 	s.connect(l.o.Engine.Rootless, nil)
+	command := spec.Args
 	spec.Args = []string{probePath}
+	if len(command) > 0 {
+		spec.Args = append(spec.Args, "--command", command[0])
+	}
 	spec.Mounts = append(spec.Mounts, specs.Mount{
 		Destination: probePath, Type: "bind", Source: l.o.Programs.Probe, Options: []string{"bind", "rprivate", "ro"},
 	})
