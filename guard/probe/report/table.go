@@ -197,8 +197,8 @@ func (t *table) change(c change) {
 		t.WriteString("\nthe same is allowed: " + from + ", " + to + "\n")
 		return
 	}
-	t.list("denied from here on", ui.Green, from+" -> "+to, c.Lost)
-	t.list("allowed from here on", ui.Red, from+" -> "+to, c.Gained)
+	t.list("no longer possible", ui.Green, from+" -> "+to, c.Lost)
+	t.list("possible now", ui.Red, from+" -> "+to, c.Gained)
 }
 
 func (t *table) list(what string, style ui.Style, step string, all []probe.Probe) {

@@ -22,6 +22,7 @@ import (
 // The exit codes.
 const (
 	exitFailure     = 1   // it could not be done
+	exitAllowed     = 3   // what --fail-on does not let pass is allowed
 	exitUsage       = 125 // docker's for a flag it does not know
 	exitInterrupted = 130
 )
@@ -70,6 +71,8 @@ func finish(ctx context.Context, w io.Writer, err error) int {
 	switch {
 	case err == nil:
 		return 0
+	case errors.Is(err, errAllowed):
+		return exitAllowed
 	case ctx.Err() != nil:
 		_, _ = io.WriteString(w, "deckhand: interrupted\n") // nothing to do when stderr is gone
 		return exitInterrupted
