@@ -64,6 +64,8 @@ type hostConfigReport struct {
 
 type mountReport struct {
 	Type        string `json:"Type"`
+	Name        string `json:"Name,omitempty"`   // of a volume
+	Driver      string `json:"Driver,omitempty"` // likewise
 	Source      string `json:"Source"`
 	Destination string `json:"Destination"`
 	Mode        string `json:"Mode"`
@@ -99,7 +101,7 @@ func inspectContainer(s *store.Store, c *store.Container) (*containerReport, err
 		ID: c.ID, Created: dockerTime(c.Created), Args: []string{}, Image: c.ImageID, Name: "/" + c.Name,
 		ResolvConfPath: filepath.Join(dir, "resolv.conf"), HostnamePath: filepath.Join(dir, "hostname"),
 		HostsPath: filepath.Join(dir, "hosts"), LogPath: filepath.Join(dir, engine.LogName),
-		Driver: "overlay", Platform: "linux", State: stateOf(st), Mounts: mountsOf(cfg.Spec.Mounts),
+		Driver: "overlay", Platform: "linux", State: stateOf(st), Mounts: append(mountsOf(cfg.Spec.Mounts), volumesOf(s, cfg.Named)...),
 		HostConfig: hostConfigOf(c, cfg), Config: containerConfig(c, cfg), ResolvedUser: st.User,
 		NetworkSettings: networkReport{
 			IPAddress: st.IP, Ports: portsOf(st.Ports),
@@ -153,6 +155,20 @@ func mountsOf(mounts []specs.Mount) []mountReport {
 			if o == "ro" {
 				r.RW, r.Mode = false, "ro"
 			}
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func volumesOf(s *store.Store, named []engine.NamedVolume) []mountReport {
+	out := make([]mountReport, 0, len(named))
+	for _, n := range named {
+		r := mountReport{
+			Type: typeVolume, Name: n.Name, Driver: localDriver, Source: s.VolumeDir(n.Name), Destination: n.Path, RW: !n.ReadOnly,
+		}
+		if n.ReadOnly {
+			r.Mode = "ro"
 		}
 		out = append(out, r)
 	}

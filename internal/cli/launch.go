@@ -218,6 +218,9 @@ func (m *monitorRun) container(ctx context.Context) error {
 	if err != nil {
 		return m.abandon(c, err)
 	}
+	if m.launch.Start == "" {
+		c.Unwritable = unwritableNote(m.note)
+	}
 	caught := catchSignals(false)
 	r, err := c.Start(ctx, at.stdio, m.launch.checker(m.note))
 	if err != nil {

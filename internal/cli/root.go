@@ -31,6 +31,7 @@ const (
 	groupCommon     = "common"
 	groupContainers = "containers"
 	groupImages     = "images"
+	groupVolumes    = "volumes"
 	groupOther      = "other"
 )
 
@@ -54,7 +55,7 @@ func commands() []entry {
 		{"rm", groupContainers, newRm},
 		{"lsp", groupOther, newLsp},
 	}
-	return append(own, imageCommands()...)
+	return slices.Concat(own, imageCommands(), volumeCommands())
 }
 
 // execute runs one command line (without the program's name).
@@ -120,6 +121,7 @@ func addGroups(root *cobra.Command) {
 		&cobra.Group{ID: groupCommon, Title: "Common commands:"},
 		&cobra.Group{ID: groupContainers, Title: "Containers:"},
 		&cobra.Group{ID: groupImages, Title: "Images:"},
+		&cobra.Group{ID: groupVolumes, Title: "Volumes:"},
 		&cobra.Group{ID: groupOther, Title: "Other commands:"},
 	)
 	root.SetHelpCommandGroupID(groupOther)

@@ -38,7 +38,8 @@ func newRun(a *app) *cobra.Command {
 	o.addFlags(cmd.Flags())
 	cmd.Flags().SetInterspersed(false)
 	cmd.Flags().SortFlags = false
-	_ = cmd.MarkFlagDirname("profile") // declared just above
+	_ = cmd.MarkFlagDirname("profile") // declared just above, as is volume
+	_ = cmd.RegisterFlagCompletionFunc("volume", a.completeMount)
 	return cmd
 }
 
@@ -68,6 +69,7 @@ func (a *app) run(ctx context.Context, o *runOptions, image string, args []strin
 		return explainConflict(err, l.Record.Name)
 	}
 	lease.Release()
+	c.Unwritable = unwritableNote(a.note)
 	check := l.checker(a.note)
 	return a.foreground(ctx, c, o.interactive, func(u oci.User) error {
 		if err := check(u); err != nil {

@@ -51,7 +51,7 @@ func (o *runOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.network, "net", "", "the same as --network")
 	_ = f.MarkHidden("net") // declared just above
 	f.StringArrayVarP(&o.publish, "publish", "p", nil, "publish a port, `[IP:][HOST:]CONTAINER[/udp]`")
-	f.StringArrayVarP(&o.volumes, "volume", "v", nil, "mount `HOST:CONTAINER[:ro]`")
+	f.StringArrayVarP(&o.volumes, "volume", "v", nil, "mount `HOST:CONTAINER[:ro]`, or a volume, NAME:CONTAINER[:ro]")
 	f.StringArrayVar(&o.tmpfs, "tmpfs", nil, "mount a tmpfs at `PATH[:options]`")
 
 	f.StringVar(&o.profileDir, "profile", "", "give exactly what the profile in this `directory` says, and nothing else")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/deckhand-engine/deckhand/internal/engine"
 	"github.com/deckhand-engine/deckhand/internal/hint"
+	"github.com/deckhand-engine/deckhand/internal/store"
 )
 
 // mounts adds -v, --tmpfs and the image's VOLUMEs. The latter need a mount only where the root is
@@ -27,13 +28,24 @@ func (o *runOptions) mounts(cfg *engine.Config, imageVolumes map[string]struct{}
 		if err := take(taken, m.Destination); err != nil {
 			return err
 		}
-		if m.Source == "" {
-			cfg.Volumes = append(cfg.Volumes, m.Destination)
-			continue
-		}
-		cfg.Spec.Mounts = append(cfg.Spec.Mounts, m)
+		addMount(cfg, m)
 	}
 	return o.moreMounts(cfg, taken, imageVolumes)
+}
+
+// addMount puts a mount of -v where its kind belongs.
+func addMount(cfg *engine.Config, m specs.Mount) {
+	switch {
+	case m.Source == "":
+		cfg.Volumes = append(cfg.Volumes, m.Destination)
+	case m.Type == typeVolume:
+		cfg.Named = append(cfg.Named, engine.NamedVolume{
+			Name: m.Source, Path: m.Destination,
+			ReadOnly: slices.Contains(m.Options, "ro"), NoCopy: slices.Contains(m.Options, noCopy),
+		})
+	default:
+		cfg.Spec.Mounts = append(cfg.Spec.Mounts, m)
+	}
 }
 
 // moreMounts adds --tmpfs and VOLUMEs where nothing is mounted yet.
@@ -71,7 +83,7 @@ func take(taken map[string]bool, dest string) error {
 // makeSources makes what -v names and is not there.
 func makeSources(mounts []specs.Mount) error {
 	for _, m := range mounts {
-		if m.Type != "bind" {
+		if m.Type != typeBind {
 			continue
 		}
 		if err := makeSource(m.Source); err != nil {
@@ -92,7 +104,30 @@ func makeSource(dir string) error {
 	return nil
 }
 
-// parseVolume reads -v: HOST:CONTAINER[:options], or CONTAINER for an anonymous volume (no Source).
+// The types of mounts that -v makes. The source of a volume is its name; noCopy is an option of it.
+const (
+	typeBind   = "bind"
+	typeVolume = "volume"
+	noCopy     = "nocopy"
+)
+
+// unwritableNote warns of a mount that the container's user cannot write to, unless it is the system's own.
+func unwritableNote(note func(string, ...any)) func(engine.Unwritable) {
+	return func(m engine.Unwritable) {
+		what, name := "volume "+m.Volume, m.Volume
+		if name == "" {
+			what, name = m.Dir, m.Dir
+		}
+		if m.Volume == "" && systemDirectory(m.Dir) {
+			return
+		}
+		note("deckhand: warning: %s belongs to root (%d:%d, mode %04o), and %d:%d cannot write to it; to mend that:  deckhand volume chown %s %d",
+			what, m.UID, m.GID, m.Mode, m.User.UID, m.User.GID, name, m.User.UID)
+	}
+}
+
+// parseVolume reads -v: HOST:CONTAINER[:options], NAME:CONTAINER[:options], or CONTAINER for an anonymous
+// volume (no Source).
 func parseVolume(v string) (specs.Mount, error) {
 	parts := strings.Split(v, ":")
 	if slices.Contains(parts, "") {
@@ -110,16 +145,15 @@ func parseVolume(v string) (specs.Mount, error) {
 	if err != nil {
 		return specs.Mount{}, err
 	}
-	source, err := volumeSource(parts[0])
-	if err != nil {
+	m := specs.Mount{Destination: dest}
+	if m.Type, m.Source, err = volumeSource(parts[0]); err != nil {
 		return specs.Mount{}, err
 	}
-	m := specs.Mount{Destination: dest, Type: "bind", Source: source}
 	mode := ""
 	if len(parts) == 3 {
 		mode = parts[2]
 	}
-	m.Options, err = volumeOptions(v, mode)
+	m.Options, err = volumeOptions(v, m.Type, mode)
 	return m, err
 }
 
@@ -135,21 +169,25 @@ func mountPoint(v, dest string) (string, error) {
 	return dest, nil
 }
 
-// volumeSource is the host's path; as in docker a relative one begins with a dot.
-func volumeSource(s string) (string, error) {
-	if filepath.IsAbs(s) {
-		return filepath.Clean(s), nil
+// volumeSource is the host's path, as in docker a relative one begins with a dot, or a volume's name.
+func volumeSource(s string) (kind, source string, err error) {
+	if isPath(s) {
+		source, err = filepath.Abs(s)
+		return typeBind, source, err
 	}
-	if s == "." || s == ".." || strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../") {
-		return filepath.Abs(s)
+	if err := store.CheckVolumeName(s); err != nil {
+		return "", "", hint.With(err, "if a directory of the host is meant:  deckhand run -v ./"+s+":/path …")
 	}
-	return "", hint.With(fmt.Errorf("%s is a named volume, and those are not there yet", s),
-		"a directory of the host:  deckhand run -v ./"+s+":/path …",
-		"an anonymous volume:      deckhand run -v /path …")
+	return typeVolume, s, nil
+}
+
+// isPath tells a path from a volume's name.
+func isPath(s string) bool {
+	return filepath.IsAbs(s) || s == "." || s == ".." || strings.HasPrefix(s, "./") || strings.HasPrefix(s, "../")
 }
 
 // volumeOptions turns the third part of -v into mount options.
-func volumeOptions(v, mode string) ([]string, error) {
+func volumeOptions(v, kind, mode string) ([]string, error) {
 	propagation := "rprivate"
 	opts := []string{"rbind", "idmap"}
 	if mode == "" {
@@ -159,8 +197,15 @@ func volumeOptions(v, mode string) ([]string, error) {
 		switch m {
 		case "ro":
 			opts = append(opts, "ro")
-		case "rw", "z", "Z", "nocopy", "consistent", "cached", "delegated": // without meaning here
+		case noCopy:
+			if kind == typeVolume {
+				opts = append(opts, noCopy)
+			}
+		case "rw", "z", "Z", "consistent", "cached", "delegated": // without meaning here
 		case "rprivate", "private", "rslave", "slave":
+			if kind == typeVolume {
+				return nil, fmt.Errorf("invalid volume specification: '%s': invalid mode: %s is for directories of the host", v, m)
+			}
 			propagation = m
 		default:
 			return nil, fmt.Errorf("invalid volume specification: '%s': invalid mode: %s", v, m)

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -25,22 +26,26 @@ func TestParseVolume(t *testing.T) {
 		want specs.Mount
 		err  string
 	}{
-		"plain":              {in: "/a:/b", want: bind("/a", "/b", "rprivate")},
-		"read-only":          {in: "/a:/b:ro", want: bind("/a", "/b", "ro", "rprivate")},
-		"several modes":      {in: "/a:/b:ro,z,rslave", want: bind("/a", "/b", "ro", "rslave")},
-		"cleaned":            {in: "/a/../c/:/b/./d/", want: bind("/c", "/b/d", "rprivate")},
-		"relative":           {in: "./a:/b", want: bind(filepath.Join(wd, "a"), "/b", "rprivate")},
-		"this directory":     {in: ".:/b", want: bind(wd, "/b", "rprivate")},
-		"the one above":      {in: "..:/b", want: bind(filepath.Dir(wd), "/b", "rprivate")},
-		"anonymous":          {in: "/b", want: specs.Mount{Destination: "/b"}},
-		"named":              {in: "data:/b", err: "data is a named volume, and those are not there yet"},
-		"relative target":    {in: "/a:b", err: "invalid volume specification: '/a:b': invalid mount path: 'b' mount path must be absolute"},
-		"target is the root": {in: "/a:/", err: "invalid volume specification: '/a:/': invalid specification: destination can't be '/'"},
-		"root in disguise":   {in: "/a:/b/..", err: "invalid volume specification: '/a:/b/..': invalid specification: destination can't be '/'"},
-		"unknown mode":       {in: "/a:/b:rx", err: "invalid volume specification: '/a:/b:rx': invalid mode: rx"},
-		"too many parts":     {in: "/a:/b:ro:x", err: "invalid volume specification: '/a:/b:ro:x'"},
-		"empty":              {in: "", err: "invalid volume specification: '': empty section between colons"},
-		"empty part":         {in: ":/b", err: "invalid volume specification: ':/b': empty section between colons"},
+		"plain":               {in: "/a:/b", want: bind("/a", "/b", "rprivate")},
+		"read-only":           {in: "/a:/b:ro", want: bind("/a", "/b", "ro", "rprivate")},
+		"several modes":       {in: "/a:/b:ro,z,rslave", want: bind("/a", "/b", "ro", "rslave")},
+		"cleaned":             {in: "/a/../c/:/b/./d/", want: bind("/c", "/b/d", "rprivate")},
+		"relative":            {in: "./a:/b", want: bind(filepath.Join(wd, "a"), "/b", "rprivate")},
+		"this directory":      {in: ".:/b", want: bind(wd, "/b", "rprivate")},
+		"the one above":       {in: "..:/b", want: bind(filepath.Dir(wd), "/b", "rprivate")},
+		"anonymous":           {in: "/b", want: specs.Mount{Destination: "/b"}},
+		"named":               {in: "data:/b", want: specs.Mount{Type: "volume", Source: "data", Destination: "/b", Options: []string{"rbind", "idmap", "rprivate"}}},
+		"named, not filled":   {in: "data:/b:ro,nocopy", want: specs.Mount{Type: "volume", Source: "data", Destination: "/b", Options: []string{"rbind", "idmap", "ro", "nocopy", "rprivate"}}},
+		"a host's not filled": {in: "/a:/b:nocopy", want: bind("/a", "/b", "rprivate")},
+		"short name":          {in: "d:/b", err: "volume name is too short, names should be at least two alphanumeric characters"},
+		"path without a dot":  {in: "da/ta:/b", err: `create da/ta: "da/ta" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed`},
+		"relative target":     {in: "/a:b", err: "invalid volume specification: '/a:b': invalid mount path: 'b' mount path must be absolute"},
+		"target is the root":  {in: "/a:/", err: "invalid volume specification: '/a:/': invalid specification: destination can't be '/'"},
+		"root in disguise":    {in: "/a:/b/..", err: "invalid volume specification: '/a:/b/..': invalid specification: destination can't be '/'"},
+		"unknown mode":        {in: "/a:/b:rx", err: "invalid volume specification: '/a:/b:rx': invalid mode: rx"},
+		"too many parts":      {in: "/a:/b:ro:x", err: "invalid volume specification: '/a:/b:ro:x'"},
+		"empty":               {in: "", err: "invalid volume specification: '': empty section between colons"},
+		"empty part":          {in: ":/b", err: "invalid volume specification: ':/b': empty section between colons"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -76,7 +81,7 @@ func FuzzParseVolume(f *testing.F) {
 		if !path.IsAbs(m.Destination) || m.Destination == "/" || path.Clean(m.Destination) != m.Destination {
 			t.Errorf("%q: destination %q", s, m.Destination)
 		}
-		if m.Source != "" && !filepath.IsAbs(m.Source) {
+		if m.Source != "" && !filepath.IsAbs(m.Source) && (m.Type != typeVolume || strings.ContainsRune(m.Source, '/')) {
 			t.Errorf("%q: source %q", s, m.Source)
 		}
 	})

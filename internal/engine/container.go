@@ -40,6 +40,7 @@ type Config struct {
 	Network     network.Mode      `json:"network"`
 	Ports       []network.Port    `json:"ports,omitempty"`
 	Volumes     []string          `json:"volumes,omitempty"` // anonymous volumes' paths in the container
+	Named       []NamedVolume     `json:"named,omitempty"`   // volumes that outlive the container
 	Profile     string            `json:"profile,omitempty"` // directory of the profile that it obeys
 	Init        bool              `json:"init,omitempty"`
 	OpenStdin   bool              `json:"openStdin,omitempty"`
@@ -60,6 +61,8 @@ type Container struct {
 	Config Config
 	// Attach is runtime.StartOptions.Attach, for the next Start; may be nil.
 	Attach func(pid int) error
+	// Unwritable is told of mounts that the user cannot write to, before anything runs; may be nil.
+	Unwritable func(Unwritable)
 
 	engine *Engine
 	fresh  bool // it has never run: its upper directory is nobody's work
@@ -89,7 +92,7 @@ func (e *Engine) Create(ctx context.Context, rec *store.Container, cfg Config) (
 		if chosen {
 			rec.Name = randomName(attempt)
 		}
-		lock, err := e.Store.CreateContainer(ctx, rec)
+		lock, err := e.recordContainer(ctx, rec, &cfg)
 		if errors.Is(err, store.ErrConflict) && chosen && attempt < 10 {
 			continue
 		}
@@ -176,6 +179,9 @@ func (c *Container) Start(ctx context.Context, stdio runtime.Stdio, check func(o
 		return nil, c.releaseNetwork(ctx, err)
 	}
 	s.Stdio, s.CheckUser, s.Attach = stdio, check, c.Attach
+	if c.watchesMounts() {
+		s.Filled = c.lookAtMounts
+	}
 	r, err := c.engine.Start(ctx, s)
 	if err != nil {
 		return nil, c.releaseNetwork(ctx, err)
@@ -339,6 +345,11 @@ func (c *Container) addVolumes(s *Sandbox) error {
 		if err := os.MkdirAll(v.Dir, 0o755); err != nil { //nolint:gosec // the image's attributes follow
 			return fmt.Errorf("make volume %s: %w", p, err)
 		}
+		s.Volumes = append(s.Volumes, v)
+		s.Options.Mounts = append(s.Options.Mounts, v.mount())
+	}
+	for _, n := range c.Config.Named {
+		v := n.volume(c.engine.Store)
 		s.Volumes = append(s.Volumes, v)
 		s.Options.Mounts = append(s.Options.Mounts, v.mount())
 	}

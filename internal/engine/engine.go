@@ -40,6 +40,7 @@ type Sandbox struct {
 	Options     oci.SpecOptions      // ids and cgroup are filled in by Start
 	Volumes     []Volume             // directories that start with the image's content
 	CheckUser   func(oci.User) error // may refuse; nil accepts
+	Filled      func(*Running)       // called once Volumes are filled, before anything runs; may be nil
 	Network     *network.Network     // nil: a network namespace with loopback only (or the host's, by Options)
 	Stdio       runtime.Stdio
 	Init        bool

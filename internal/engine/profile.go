@@ -60,6 +60,9 @@ func (c *Config) mountPoints() map[string]bool {
 	for _, v := range c.Volumes {
 		taken[path.Clean(v)] = true
 	}
+	for _, n := range c.Named {
+		taken[path.Clean(n.Path)] = true
+	}
 	return taken
 }
 

@@ -52,7 +52,7 @@ func (e *Engine) start(ctx context.Context, s *Sandbox, r *Running) error {
 		ID:   s.ID,
 		Spec: r.Spec,
 		Rootfs: func(userns *os.File) (*os.File, error) {
-			return e.rootfs(s, r, lower, userns)
+			return e.rootfs(ctx, s, r, overlay{lower, userns})
 		},
 		Attach: s.Attach,
 		Stdio:  s.Stdio,
@@ -133,10 +133,16 @@ func endGroup(g *cgroup.Group) error {
 	return g.Remove()
 }
 
+// overlay is what a root is mounted from besides the sandbox's own directories.
+type overlay struct {
+	lower  []string
+	userns *os.File
+}
+
 // rootfs mounts the container's root and finishes the spec from what is in it.
-func (e *Engine) rootfs(s *Sandbox, r *Running, lower []string, userns *os.File) (*os.File, error) {
+func (e *Engine) rootfs(ctx context.Context, s *Sandbox, r *Running, on overlay) (*os.File, error) {
 	o := mount.Overlay{
-		Lower:     lower,
+		Lower:     on.lower,
 		Upper:     s.Upper,
 		Work:      s.Work,
 		UpperBase: s.UpperBase,
@@ -147,20 +153,20 @@ func (e *Engine) rootfs(s *Sandbox, r *Running, lower []string, userns *os.File)
 		NoSuid: r.Spec.Process.NoNewPrivileges,
 	}
 	if !e.Rootless {
-		o.IDMap = userns
+		o.IDMap = on.userns
 	}
 	root, err := o.Mount()
 	if err != nil {
 		return nil, fmt.Errorf("mount root: %w", err)
 	}
-	if err := e.finishSpec(s, r, root); err != nil {
+	if err := e.finishSpec(ctx, s, r, root); err != nil {
 		_ = root.Close() // nothing was written through it
 		return nil, err
 	}
 	return root, nil
 }
 
-func (e *Engine) finishSpec(s *Sandbox, r *Running, root *os.File) error {
+func (e *Engine) finishSpec(ctx context.Context, s *Sandbox, r *Running, root *os.File) error {
 	u, err := oci.ResolveUser(root, s.User, s.GroupAdd)
 	if err != nil {
 		return err
@@ -180,9 +186,12 @@ func (e *Engine) finishSpec(s *Sandbox, r *Running, root *os.File) error {
 	r.User = u
 	oci.SetUser(r.Spec, u, s.Options.CapAdd)
 	for _, v := range s.Volumes {
-		if err := v.fill(root, int(ids.HostID)); err != nil {
+		if err := e.prepare(ctx, v, root, int(ids.HostID)); err != nil {
 			return fmt.Errorf("fill volume %s: %w", v.Path, err)
 		}
+	}
+	if s.Filled != nil {
+		s.Filled(r)
 	}
 	return nil
 }

@@ -14,32 +14,66 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Volume is an anonymous volume: a directory of the container's own, mounted at Path, that starts with
-// the content and ownership the image has there.
+// Volume is a directory, mounted at Path, that starts with the content and ownership the image has there: of
+// the container's own, or a named one.
 type Volume struct {
 	Path string // in the container
 	Dir  string // on the host; filled when empty
+
+	named *NamedVolume // nil: anonymous
 }
 
 // mount is the volume's mount.
 func (v Volume) mount() specs.Mount {
-	return specs.Mount{Destination: v.Path, Type: "bind", Source: v.Dir, Options: []string{"rbind", "rprivate", "idmap"}}
+	n := v.named
+	if n == nil {
+		n = &NamedVolume{}
+	}
+	return specs.Mount{Destination: v.Path, Type: "bind", Source: v.Dir, Options: n.options()}
 }
 
-// fill copies what root has at v.Path. Ids are stored as the container sees them: idBase is taken off.
+// fill gives an anonymous volume what root has at v.Path: all of it or, killed on the way, nothing. Ids are
+// stored as the container sees them: idBase is taken off.
 func (v Volume) fill(root *os.File, idBase int) error {
 	if done, err := notEmpty(v.Dir); err != nil || done {
 		return err
 	}
-	from, err := openIn(root, v.Path)
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
-		return nil // an empty volume
-	}
-	if err != nil {
+	part := v.Dir + partSuffix
+	copied, err := v.copyAside(part, root, idBase)
+	if err != nil || !copied {
 		return err
 	}
-	defer func() { _ = unix.Close(from) }()
-	return copyTree(from, v.Dir, idBase)
+	if err := unix.Rename(part, v.Dir); err != nil {
+		return &os.LinkError{Op: "rename", Old: part, New: v.Dir, Err: err}
+	}
+	return nil
+}
+
+// partSuffix marks a copy that is being made.
+const partSuffix = ".part"
+
+// copyAside copies what root has at v.Path to the new directory part. It reports whether there is such a
+// directory in root.
+func (v Volume) copyAside(part string, root *os.File, idBase int) (bool, error) {
+	if err := os.RemoveAll(part); err != nil { // of somebody who was killed
+		return false, err
+	}
+	from, err := openIn(root, v.Path)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = unix.Close(from) }() // only read
+	err = os.Mkdir(part, 0o700)
+	if err == nil {
+		err = copyTree(from, part, idBase)
+	}
+	if err != nil {
+		return false, errors.Join(err, os.RemoveAll(part))
+	}
+	return true, nil
 }
 
 func notEmpty(dir string) (bool, error) {
@@ -96,8 +130,11 @@ func (c *treeCopy) directory(from int, to string) error {
 	if err := unix.Fstat(from, &st); err != nil {
 		return err
 	}
-	return c.attributes(to, &st)
+	return c.attributes(inside(from, "."), to, &st)
 }
+
+// inside is a name for an entry of an open directory.
+func inside(dir int, name string) string { return fmt.Sprintf("/proc/self/fd/%d/%s", dir, name) }
 
 func (c *treeCopy) entry(dir int, name, to string) error {
 	var st unix.Stat_t
@@ -122,7 +159,7 @@ func (c *treeCopy) entry(dir int, name, to string) error {
 			return err
 		}
 	}
-	return c.attributes(to, &st)
+	return c.attributes(inside(dir, name), to, &st)
 }
 
 func (c *treeCopy) subdirectory(dir int, name, to string) error {
@@ -149,13 +186,17 @@ func (c *treeCopy) symlink(dir int, name, to string, st *unix.Stat_t) error {
 	return os.Lchown(to, int(st.Uid)-c.idBase, int(st.Gid)-c.idBase)
 }
 
-// attributes sets owner, mode and times, in this order: chown clears set-id bits, everything the times.
-func (c *treeCopy) attributes(to string, st *unix.Stat_t) error {
+// attributes sets owner, mode, extended attributes and times, in this order: chown clears set-id bits and
+// capabilities, and everything the times.
+func (c *treeCopy) attributes(from, to string, st *unix.Stat_t) error {
 	if err := os.Lchown(to, int(st.Uid)-c.idBase, int(st.Gid)-c.idBase); err != nil {
 		return err
 	}
 	if err := unix.Chmod(to, st.Mode&0o7777); err != nil {
 		return &fs.PathError{Op: "chmod", Path: to, Err: err}
+	}
+	if err := c.xattrs(from, to); err != nil {
+		return err
 	}
 	return unix.UtimesNanoAt(unix.AT_FDCWD, to, []unix.Timespec{st.Atim, st.Mtim}, unix.AT_SYMLINK_NOFOLLOW)
 }
