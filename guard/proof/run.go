@@ -2,6 +2,7 @@ package proof
 
 import (
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -28,13 +29,22 @@ func (p *Proof) script() ([]byte, error) {
 	return []byte(b.String()), nil
 }
 
-// build is the line that builds the image.
-func (p *Proof) build() string {
+// Commands are the lines that build the image and run it as the files in dir say.
+func (p *Proof) Commands(dir string) []string {
+	run := append([]string{"deckhand run --rm --profile " + word(dir)}, p.mountedAndPublished()...)
+	return []string{p.buildFrom(word(filepath.Join(dir, DockerfileName))), strings.Join(append(run, word(p.image())), " ")}
+}
+
+// build is the line that builds the image, in a comment of a file.
+func (p *Proof) build() string { return p.buildFrom("DIR/" + DockerfileName) }
+
+// buildFrom is the line that builds the image from a Dockerfile.
+func (p *Proof) buildFrom(dockerfile string) string {
 	over := "CONTEXT"
 	if p.Context != "" {
 		over = word(p.Context)
 	}
-	return "deckhand build -t " + word(p.image()) + " -f DIR/" + DockerfileName + " " + over
+	return "deckhand build -t " + word(p.image()) + " -f " + dockerfile + " " + over
 }
 
 // forDocker are the comments for those who use docker.
