@@ -51,6 +51,8 @@ type Trial struct {
 	Observe bool             // watch it, all system calls
 	// Patience is how long the check may take to pass the first time; 0: the lab's own limit.
 	Patience time.Duration
+	// StopPatience is how long the service may take to end when it is asked to; 0: the lab's own limit.
+	StopPatience time.Duration
 	// StartOnly does no more than start the service and wait for the check: no exercise, no restart.
 	StartOnly bool
 }

@@ -169,7 +169,9 @@ func (t *trial) examine(ctx context.Context, s *service, round int) (again bool,
 	if err != nil {
 		sig = unix.SIGTERM // as docker does where the image's is none
 	}
-	t.outcome.Killed, err = s.stop(ctx, sig, t.lab.o.StopTimeout)
+	stop := t.order.StopPatience
+	setDefault(&stop, t.lab.o.StopTimeout)
+	t.outcome.Killed, err = s.stop(ctx, sig, stop)
 	return true, err
 }
 

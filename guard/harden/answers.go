@@ -1,0 +1,319 @@
+package harden
+
+import (
+	"fmt"
+	"net"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/deckhand-engine/deckhand/guard/observe"
+	"github.com/deckhand-engine/deckhand/guard/repair"
+)
+
+// answers collects the repairs that answer refusals.
+type answers struct {
+	s     *session
+	c     candidate // what the refusals were met with
+	found []repair.Repair
+	// asRoot says that the calls are of the run as root: they succeeded, and would be refused.
+	asRoot bool
+}
+
+// answer proposes repairs for what a candidate was refused, and with them those for what the service did as root and
+// will be refused next: so most of it is found in one run.
+func (s *session) answer(c candidate, r *observe.Record) []repair.Repair {
+	seen := &answers{s: s, c: c}
+	for i := range r.Calls {
+		if r.Calls[i].Errno != 0 && !r.Calls[i].Filtered {
+			seen.refused(&r.Calls[i])
+		}
+	}
+	if len(seen.found) == 0 {
+		return nil
+	}
+	next := &answers{s: s, c: c, asRoot: true, found: seen.found}
+	for i := range s.asRoot.Record.Calls {
+		if s.asRoot.Record.Calls[i].Errno == 0 {
+			next.succeeded(&s.asRoot.Record.Calls[i])
+		}
+	}
+	return next.proposals()
+}
+
+// proposals are what was found, places merged, without what the candidate has.
+func (a *answers) proposals() []repair.Repair {
+	var places, out []repair.Repair
+	for _, r := range a.found {
+		if isMount(r) {
+			places = append(places, r)
+		} else {
+			out = append(out, r)
+		}
+	}
+	places = a.s.merged(places)
+	out = slices.DeleteFunc(out, func(r repair.Repair) bool { // the user's own anyway
+		return (r.Kind == repair.Mode || r.Kind == repair.Chown) && slices.ContainsFunc(places, func(place repair.Repair) bool {
+			return r.Path == place.Path || (place.Recursive || place.Kind == repair.Tmpfs) && isWithin(r.Path, place.Path)
+		})
+	})
+	return slices.DeleteFunc(append(places, out...), a.c.has)
+}
+
+// add notes a repair, and what it is for.
+func (a *answers) add(r repair.Repair, c *observe.Call) {
+	const most = 4 // refusals are kept for one repair
+	i := slices.IndexFunc(a.found, func(have repair.Repair) bool { return same(have, r) })
+	if i < 0 {
+		r.Why = a.why(c)
+		a.found = append(a.found, r)
+		i = len(a.found) - 1
+	}
+	if !a.asRoot && len(a.found[i].For) < most {
+		a.found[i].For = append(a.found[i].For, *c)
+	}
+}
+
+// why is what a call was about, in a clause.
+func (a *answers) why(c *observe.Call) string {
+	what := c.Path
+	if what == "" {
+		what = c.Address
+	}
+	doing := "reads"
+	switch {
+	case c.Syscall == "bind":
+		doing = "listens on"
+	case c.Syscall == "execve" || c.Syscall == "execveat":
+		doing = "runs"
+	case wantsWrite(c):
+		doing = "writes"
+	}
+	result := "as root"
+	if !a.asRoot {
+		result = errnoName(c.Errno)
+	}
+	return fmt.Sprintf("%s %s %s (%s, %s)", c.Process.Comm, doing, what, c.Syscall, result)
+}
+
+// errnoName is an error's name as manuals have it.
+func errnoName(e syscall.Errno) string {
+	switch e {
+	case syscall.EACCES:
+		return "EACCES"
+	case syscall.EPERM:
+		return "EPERM"
+	case syscall.EROFS:
+		return "EROFS"
+	case syscall.ENOENT:
+		return "ENOENT"
+	case syscall.EXDEV:
+		return "EXDEV"
+	}
+	return e.Error()
+}
+
+// refused answers one call that failed.
+func (a *answers) refused(c *observe.Call) {
+	switch {
+	case c.Syscall == "bind":
+		a.listen(c)
+	case c.Errno == syscall.EXDEV:
+		a.crossing(c)
+	case c.Errno == syscall.ENOENT:
+		a.hidden(c)
+	case !c.Denied() || changesOthers(c):
+	case strings.HasPrefix(c.Syscall, "execve") && c.Errno == syscall.EPERM:
+		a.fileCapabilities(c)
+	case wantsWrite(c):
+		a.write(c)
+	case c.Errno == syscall.EACCES && c.Path != "":
+		a.read(c)
+	}
+}
+
+// succeeded answers what a call that root was allowed will be refused.
+func (a *answers) succeeded(c *observe.Call) {
+	switch {
+	case changesOthers(c):
+	case c.Syscall == "bind":
+		a.listen(c)
+	case wantsWrite(c):
+		a.write(c)
+	case c.Path != "" && (strings.HasPrefix(c.Syscall, "open") || strings.HasPrefix(c.Syscall, "execve")):
+		a.read(c)
+	}
+}
+
+// changesOthers reports whether a call is the privilege itself, which no place and no owner can give.
+func changesOthers(c *observe.Call) bool {
+	switch c.Syscall {
+	case "chown", "lchown", "fchown", "fchownat", "mount", "umount2", "pivot_root", "chroot", "move_mount", "mknod", "mknodat",
+		"setxattr", "lsetxattr", "fsetxattr", "setxattrat", "removexattr", "lremovexattr", "fremovexattr", "removexattrat":
+		return c.Errno != syscall.EROFS && c.Errno != syscall.EACCES
+	}
+	return false
+}
+
+// wantsWrite reports whether a call changes a file, or asks whether it could.
+func wantsWrite(c *observe.Call) bool {
+	const mayWrite = 2 // W_OK
+	switch c.Syscall {
+	case "access":
+		return c.Args[1]&mayWrite != 0
+	case "faccessat", "faccessat2":
+		return c.Args[2]&mayWrite != 0
+	}
+	return c.Writes
+}
+
+// listen answers a bind: to a low port, or to a socket in a directory.
+func (a *answers) listen(c *observe.Call) {
+	if file, ok := strings.CutPrefix(c.Address, "unix:/"); ok {
+		if c.Errno == 0 || c.Denied() {
+			a.writePath("/"+file, false, c)
+		}
+		return
+	}
+	port := portOf(c.Address)
+	if port <= 0 || port >= 1024 || c.Errno != 0 && c.Errno != syscall.EACCES {
+		return
+	}
+	for _, r := range slices.Concat(a.found, a.c.repairs) {
+		if r.Kind == repair.Port {
+			have, _ := strconv.Atoi(strings.TrimPrefix(r.Value, portStart+"="))
+			port = min(port, have)
+		}
+	}
+	a.found = slices.DeleteFunc(a.found, func(r repair.Repair) bool {
+		return r.Kind == repair.Port && r.Value != fmt.Sprintf("%s=%d", portStart, port)
+	})
+	a.add(repair.Repair{Kind: repair.Port, Value: fmt.Sprintf("%s=%d", portStart, port)}, c)
+}
+
+// portOf is the port of an internet address; 0: it has none.
+func portOf(address string) int {
+	_, number, err := net.SplitHostPort(address)
+	if err != nil || strings.HasPrefix(address, "unix:") {
+		return 0
+	}
+	port, err := strconv.Atoi(number)
+	if err != nil {
+		return 0
+	}
+	return port
+}
+
+// write answers a call that changes something.
+func (a *answers) write(c *observe.Call) {
+	p := c.Path
+	if c.To != "" && !strings.HasPrefix(c.Syscall, "symlink") {
+		a.writePath(c.To, false, c)
+	}
+	if p == "" {
+		return
+	}
+	a.writePath(p, strings.HasPrefix(c.Syscall, "mkdir"), c)
+}
+
+func (a *answers) writePath(p string, isDir bool, c *observe.Call) {
+	resolved := a.s.files.resolve(p, true)
+	if home, ok := a.s.homeOf(resolved); ok {
+		a.add(repair.Repair{Kind: repair.Environ, Value: "HOME=" + home}, c)
+		a.add(repair.Repair{Kind: repair.Tmpfs, Path: home}, c)
+		return
+	}
+	dir, ok := a.s.place(resolved, isDir)
+	if !ok {
+		return
+	}
+	have, covered := a.c.mountOf(resolved)
+	switch {
+	case !covered:
+		a.add(a.s.writable(dir), c)
+	case have.Kind == repair.Volume && !have.Recursive && !a.asRoot:
+		have.Recursive = true
+		a.add(have, c)
+	}
+}
+
+// homeOf is the home that the service gets instead of root's, where a path is in that.
+func (s *session) homeOf(p string) (string, bool) {
+	if isWithin(p, "/root") || path.Dir(p) == "/" && strings.HasPrefix(path.Base(p), ".") {
+		return "/home/" + s.userName(), true
+	}
+	return "", false
+}
+
+// read answers a call that only reads. What nobody but root should see stays so.
+func (a *answers) read(c *observe.Call) {
+	p := a.s.files.resolve(c.Path, true)
+	if p == "/etc/shadow" || p == "/etc/gshadow" || pseudo(p) {
+		return
+	}
+	if have, covered := a.c.mountOf(p); covered {
+		if have.Kind == repair.Volume && !have.Recursive && !a.asRoot {
+			have.Recursive = true
+			a.add(have, c)
+		}
+		return
+	}
+	if isWithin(p, "/root") {
+		a.writePath(p, false, c)
+		return
+	}
+	for _, f := range a.s.files.obstacles(p, a.s.o.UID, a.s.o.GID, strings.HasPrefix(c.Syscall, "execve")) {
+		kind := repair.Mode
+		if f.Mode.IsRegular() && f.Mode.Perm()&0o111 == 0 {
+			kind = repair.Chown // private it stays
+		}
+		a.add(repair.Repair{Kind: kind, Path: f.Path}, c)
+	}
+}
+
+// fileCapabilities answers a program that may not be run since its file brings capabilities along.
+func (a *answers) fileCapabilities(c *observe.Call) {
+	p := a.s.files.resolve(c.Path, true)
+	if f, ok := a.s.files.stat(p); ok && f.Capabilities != "" {
+		a.add(repair.Repair{Kind: repair.StripCaps, Path: p}, c)
+	}
+}
+
+// hidden answers a path that is missing since an empty directory in memory covers what the image has there.
+func (a *answers) hidden(c *observe.Call) {
+	p := a.s.files.resolve(c.Path, true)
+	have, covered := a.c.mountOf(p)
+	if c.Path == "" || !covered || have.Kind != repair.Tmpfs || p == have.Path {
+		return
+	}
+	dir := p
+	for dir != have.Path && !a.s.files.isDir(dir) {
+		dir = path.Dir(dir)
+	}
+	switch _, exists := a.s.files.stat(p); {
+	case dir == have.Path && exists: // a file of the image in the place itself
+		a.add(a.s.volume(have.Path), c)
+	case dir == have.Path:
+	case exists && a.s.files.full[dir] && !a.s.files.isDir(p):
+		a.add(a.s.volume(dir), c)
+	default:
+		a.add(repair.Repair{Kind: repair.Tmpfs, Path: dir}, c)
+	}
+}
+
+// crossing answers a file that cannot be moved since its old and its new place became two mounts.
+func (a *answers) crossing(c *observe.Call) {
+	if c.Path == "" || c.To == "" {
+		return
+	}
+	from, to := a.s.files.resolve(c.Path, false), a.s.files.resolve(c.To, false)
+	dir := path.Dir(from)
+	for !isWithin(to, dir) {
+		dir = path.Dir(dir)
+	}
+	if !shared(dir) && !pseudo(dir) {
+		a.add(a.s.volume(dir), c)
+	}
+}

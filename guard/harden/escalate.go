@@ -1,0 +1,287 @@
+package harden
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/deckhand-engine/deckhand/guard"
+	"github.com/deckhand-engine/deckhand/guard/observe"
+	"github.com/deckhand-engine/deckhand/guard/repair"
+)
+
+// level is a way to go on when no refusal has an answer any more.
+type level struct {
+	title string
+	// propose gives repairs for what a candidate came to; none: the level has nothing to say.
+	propose func(context.Context, candidate, *observe.Record) ([]repair.Repair, error)
+	// keep says that the repairs stay although they alone did not help: what follows builds on them.
+	keep bool
+	// again says that the level may have more to say once its repairs were tried.
+	again bool
+}
+
+// levels are what is tried, the least of changes first.
+func (s *session) levels() []level {
+	return []level{
+		{title: "with an entry in /etc/passwd", propose: s.entry, keep: true},
+		{title: "without the part that needs root", propose: s.afterDrop},
+		{title: "with its own user's name", propose: s.rename, keep: true},
+		{title: "without the lines that ask for root", propose: s.directives},
+		{title: "with capabilities", propose: s.capabilities, again: true, keep: true},
+		{title: "with a writable root", propose: only(repair.Repair{
+			Kind: repair.ReadWrite, Why: "it writes where a service should not, and nothing less was found to let it",
+		})},
+		{title: "as uid 0", propose: s.root},
+	}
+}
+
+func only(r repair.Repair) func(context.Context, candidate, *observe.Record) ([]repair.Repair, error) {
+	return func(context.Context, candidate, *observe.Record) ([]repair.Repair, error) {
+		return []repair.Repair{r}, nil
+	}
+}
+
+// userName is the name of the user that may be added.
+func (s *session) userName() string {
+	name := strings.TrimLeft(plainName(s.o.Name), "-0123456789")
+	const most = 32 // useradd(8)
+	name = name[:min(len(name), most)]
+	if name == "" || s.files.users[name] != "" {
+		return "service"
+	}
+	return name
+}
+
+// entry proposes a line of /etc/passwd, for a service that looks who it is.
+func (s *session) entry(_ context.Context, c candidate, r *observe.Record) ([]repair.Repair, error) {
+	i := slices.IndexFunc(r.Calls, func(c observe.Call) bool { return c.Path == "/etc/passwd" })
+	if i < 0 || c.needs(repair.Passwd) {
+		return nil, nil
+	}
+	home := "/"
+	if dir, ok := strings.CutPrefix(s.environment(c, "HOME"), "/"); ok {
+		home = "/" + dir
+	}
+	_, exists := s.files.stat(s.files.resolve("/etc/passwd", true))
+	return []repair.Repair{{
+		Kind: repair.Passwd, Value: s.userName(), Path: home, Missing: !exists,
+		Why: fmt.Sprintf("%s looks up the user it runs as", r.Calls[i].Process.Comm),
+	}}, nil
+}
+
+// environment is a variable that the candidate sets.
+func (s *session) environment(c candidate, name string) string {
+	for _, r := range c.repairs {
+		if v, ok := strings.CutPrefix(r.Value, name+"="); ok && r.Kind == repair.Environ {
+			return v
+		}
+	}
+	return ""
+}
+
+// isIdentity reports whether a call changes who a process is.
+func isIdentity(name string) bool {
+	switch name {
+	case "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setgroups":
+		return true
+	}
+	return false
+}
+
+// becameUser reports whether a call made an ordinary user of its process.
+func becameUser(c *observe.Call) bool {
+	return c.Errno == 0 && c.ID > 0 && (c.Syscall == "setuid" || c.Syscall == "setreuid" || c.Syscall == "setresuid")
+}
+
+// afterDrop proposes to start what the start-up script ran once it had given up root.
+func (s *session) afterDrop(context.Context, candidate, *observe.Record) ([]repair.Repair, error) {
+	dropped := map[int]bool{}
+	var found []repair.Repair
+	calls := s.asRoot.Record.Calls
+	for i := range calls {
+		c := &calls[i]
+		if becameUser(c) {
+			dropped[c.Process.PID] = true
+			continue
+		}
+		if c.Syscall != "execve" || c.Errno != 0 || len(c.Argv) == 0 || !dropped[c.Process.PID] {
+			continue
+		}
+		delete(dropped, c.Process.PID) // what it runs later is its own affair
+		argv := slices.Clone(c.Argv)
+		if path.Base(argv[0]) != path.Base(c.Path) || !path.IsAbs(argv[0]) && strings.Contains(argv[0], "/") {
+			argv[0] = c.Path
+		}
+		r := repair.Repair{Kind: repair.Entrypoint, Argv: argv, Why: "what was started once root was given up, started at once"}
+		if !slices.ContainsFunc(found, func(o repair.Repair) bool { return same(o, r) }) {
+			found = append(found, r)
+		}
+	}
+	if len(found) != 1 {
+		return nil, nil // several programs under one that has to stay
+	}
+	return found, nil
+}
+
+// rename proposes that the name of the user that the service wants to become is that of the uid it has already.
+func (s *session) rename(ctx context.Context, c candidate, _ *observe.Record) ([]repair.Repair, error) {
+	var ids []int64
+	for i := range s.asRoot.Record.Calls {
+		if call := &s.asRoot.Record.Calls[i]; becameUser(call) && !slices.Contains(ids, call.ID) {
+			ids = append(ids, call.ID)
+		}
+	}
+	if len(ids) != 1 || c.needs(repair.Root) {
+		return nil, nil
+	}
+	name := ""
+	for user, id := range s.files.users {
+		if id == strconv.FormatInt(ids[0], 10) && (name == "" || user < name) {
+			name = user
+		}
+	}
+	if name == "" {
+		return nil, nil
+	}
+	why := fmt.Sprintf("the service insists on being %s", name)
+	var out []repair.Repair
+	passwd, group, err := s.accounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	uid, gid := strconv.FormatUint(uint64(s.o.UID), 10), strconv.FormatUint(uint64(s.o.GID), 10)
+	for line := range strings.Lines(passwd) {
+		line = strings.TrimRight(line, "\n")
+		f := strings.Split(line, ":")
+		if len(f) != 7 || f[0] != name {
+			continue
+		}
+		own := f[3]
+		f[2], f[3] = uid, gid
+		out = append(out, repair.Repair{Kind: repair.Config, Path: "/etc/passwd", Old: line, Value: strings.Join(f, ":"), Why: why})
+		out = append(out, regroup(group, own, gid, why)...)
+	}
+	return out, nil
+}
+
+// regroup gives the group of an id another one.
+func regroup(group, from, to, why string) []repair.Repair {
+	for line := range strings.Lines(group) {
+		line = strings.TrimRight(line, "\n")
+		f := strings.Split(line, ":")
+		if len(f) == 4 && f[2] == from {
+			f[2] = to
+			return []repair.Repair{{Kind: repair.Config, Path: "/etc/group", Old: line, Value: strings.Join(f, ":"), Why: why}}
+		}
+	}
+	return nil
+}
+
+// accounts are the image's /etc/passwd and /etc/group.
+func (s *session) accounts(ctx context.Context) (passwd, group string, err error) {
+	if s.image.Files == nil {
+		return "", "", nil
+	}
+	content, err := s.image.Files.Read(ctx, "/etc/passwd", "/etc/group")
+	if err != nil {
+		return "", "", fmt.Errorf("read the image's accounts: %w", err)
+	}
+	return string(content["/etc/passwd"]), string(content["/etc/group"]), nil
+}
+
+// directives proposes to take lines out of configuration files: those which name what was refused. It is a last
+// resort, since it guesses what a line means.
+func (s *session) directives(ctx context.Context, _ candidate, r *observe.Record) ([]repair.Repair, error) {
+	words := refusedWords(r)
+	files := s.configuration(r)
+	if len(words) == 0 || len(files) == 0 || s.image.Files == nil {
+		return nil, nil
+	}
+	line, err := regexp.Compile(`^\s*(?i:` + strings.Join(words, "|") + `)\b`)
+	if err != nil {
+		return nil, fmt.Errorf("look for directives: %w", err)
+	}
+	content, err := s.image.Files.Read(ctx, files...)
+	if _, tooLarge := errors.AsType[*guard.TooLargeError](err); err != nil && !tooLarge {
+		return nil, fmt.Errorf("read the service's configuration: %w", err)
+	}
+	var out []repair.Repair
+	for _, name := range files {
+		if bytes.IndexByte(content[name], 0) >= 0 {
+			continue
+		}
+		for text := range strings.Lines(string(content[name])) {
+			text = strings.TrimRight(text, "\r\n")
+			if line.MatchString(text) {
+				out = append(out, repair.Repair{
+					Kind: repair.Config, Path: name, Old: text, Why: "only root can do what it asks for: " + strings.TrimSpace(text),
+				})
+			}
+		}
+	}
+	return out, nil
+}
+
+// refusedWords are what lines begin with that ask for what was refused.
+func refusedWords(r *observe.Record) []string {
+	var words []string
+	for _, c := range denials(r) {
+		switch {
+		case isIdentity(c.Syscall), strings.HasSuffix(c.Syscall, "chown"), c.Syscall == "fchownat":
+			words = append(words, "user", "username", "group", "groupname", "run_?as", "uid", "gid", "[a-z_.-]*[._-](user|username|group|groupname)",
+				`listen\.(owner|group|mode)`, "chown")
+		case c.Syscall == "chroot":
+			words = append(words, "chroot", "chroot_?dir", "chrootdir")
+		case c.Syscall == "setrlimit" || c.Syscall == "prlimit64":
+			words = append(words, "[a-z_]*rlimit[a-z_]*", "[a-z_]*nofile[a-z_]*", "[a-z_]*ulimit[a-z_]*", "maxfiles")
+		case c.Syscall == "setpriority" || strings.HasPrefix(c.Syscall, "sched_set"):
+			words = append(words, "[a-z_]*priority", "nice", "[a-z_]*scheduler")
+		}
+	}
+	slices.Sort(words)
+	return slices.Compact(words)
+}
+
+// configuration are the files that the service read and that look like its own settings.
+func (s *session) configuration(r *observe.Record) []string {
+	var files []string
+	for _, c := range slices.Concat(r.Calls, s.asRoot.Record.Calls) {
+		if c.Errno != 0 || c.Writes || !strings.HasPrefix(c.Syscall, "open") {
+			continue
+		}
+		p := s.files.resolve(c.Path, true)
+		f, ok := s.files.stat(p)
+		if ok && f.Mode.IsRegular() && f.Mode.Perm()&0o111 == 0 && isConfiguration(p) && !slices.Contains(files, p) {
+			files = append(files, p)
+		}
+	}
+	return files
+}
+
+func isConfiguration(p string) bool {
+	for _, system := range []string{"/etc/ssl", "/etc/ld.so.conf.d", "/etc/pam.d", "/etc/security", "/etc/alternatives"} {
+		if isWithin(p, system) {
+			return false
+		}
+	}
+	if path.Dir(p) == "/etc" {
+		switch path.Base(p) {
+		case "passwd", "group", "shadow", "gshadow", "hosts", "nsswitch.conf", "resolv.conf", "host.conf", "gai.conf", "services",
+			"protocols", "localtime", "timezone", "ld.so.cache", "ld.so.conf", "login.defs", "environment":
+			return false
+		}
+		return true
+	}
+	switch path.Ext(p) {
+	case ".conf", ".cnf", ".cfg", ".ini", ".toml", ".yaml", ".yml", ".json", ".config":
+		return true
+	}
+	return isWithin(p, "/etc")
+}

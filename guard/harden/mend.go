@@ -1,0 +1,145 @@
+package harden
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/deckhand-engine/deckhand/guard/observe"
+	"github.com/deckhand-engine/deckhand/guard/repair"
+)
+
+// mostRounds is how often refusals are answered before it is given up.
+const mostRounds = 24
+
+// mending is the search for a candidate that works.
+type mending struct {
+	s      *session
+	c      candidate
+	out    *Outcome
+	rounds int
+}
+
+// mend finds repairs with which the service works as the user. They are more than it needs.
+func (s *session) mend(ctx context.Context) (candidate, error) {
+	m := &mending{s: s}
+	for _, name := range s.o.Keep {
+		m.c = m.c.with(repair.Repair{Kind: repair.Capability, Value: name, Why: "it was to be kept"})
+	}
+	if err := m.try(ctx, m.c, "as "+s.o.user()+", nothing else"); err != nil {
+		return m.c, err
+	}
+	if err := m.answerAll(ctx); err != nil {
+		return m.c, err
+	}
+	for _, l := range s.levels() {
+		if m.out.Passed {
+			break
+		}
+		if err := m.climb(ctx, l); err != nil {
+			return m.c, err
+		}
+	}
+	if !m.out.Passed {
+		return m.c, &UnprovenError{Reason: "nothing was found with which the service works", Outcome: *m.out}
+	}
+	return m.c, nil
+}
+
+// try makes a watched trial of a candidate, which becomes the present one.
+func (m *mending) try(ctx context.Context, c candidate, title string) error {
+	out, err := m.s.try(ctx, test{phase: Repairing, title: title, candidate: c, observe: true})
+	if err != nil {
+		return err
+	}
+	m.rounds++
+	if out.Record == nil {
+		out.Record = &observe.Record{}
+	}
+	m.c, m.out = c, out
+	return nil
+}
+
+// answerAll answers refusals until there are none that have an answer, or the service works.
+func (m *mending) answerAll(ctx context.Context) error {
+	for !m.out.Passed && m.rounds < mostRounds {
+		repairs := m.s.answer(m.c, m.out.Record)
+		if len(repairs) == 0 {
+			return nil
+		}
+		if err := m.try(ctx, m.c.with(repairs...), "with "+list(repairs)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// list names repairs in a line.
+func list(repairs []repair.Repair) string {
+	const most = 3
+	var names []string
+	for _, r := range repairs[:min(most, len(repairs))] {
+		names = append(names, r.String())
+	}
+	text := strings.Join(names, ", ")
+	if n := len(repairs) - most; n > 0 {
+		text += fmt.Sprintf(" and %d more", n)
+	}
+	return text
+}
+
+// climb goes one level up, and back where that led nowhere.
+func (m *mending) climb(ctx context.Context, l level) error {
+	for m.rounds < mostRounds+len(m.s.levels()) {
+		before := *m
+		repairs, err := l.propose(ctx, m.c, m.out.Record)
+		repairs = slices.DeleteFunc(repairs, m.c.has)
+		if err != nil || len(repairs) == 0 {
+			return err
+		}
+		if err := m.try(ctx, m.c.with(repairs...), l.title+": "+list(repairs)); err != nil {
+			return err
+		}
+		if err := m.answerAll(ctx); err != nil {
+			return err
+		}
+		if !l.keep && !m.out.Passed && !better(m.out, before.out) {
+			m.c, m.out = before.c, before.out
+			return nil
+		}
+		if !l.again || m.out.Passed {
+			return nil
+		}
+	}
+	return nil
+}
+
+// better reports whether a trial came further than another: to a later stage, or with the service still running, or
+// with fewer privileges refused.
+func better(a, b *Outcome) bool {
+	if x, y := rank(a), rank(b); x != y {
+		return x > y
+	}
+	return privileged(a) < privileged(b)
+}
+
+func rank(o *Outcome) int {
+	stages := []Stage{StageStart, StageCheck, StageExercise, StageStop, StageRestart, StageDone}
+	n := 2 * slices.Index(stages, o.Stage)
+	if !o.Exited {
+		n++
+	}
+	return n
+}
+
+// privileged counts the refusals that no file's owner decides.
+func privileged(o *Outcome) int {
+	n := 0
+	for _, c := range denials(o.Record) {
+		if isIdentity(c.Syscall) || changesOthers(&c) {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,112 @@
+package harden
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/deckhand-engine/deckhand/guard/repair"
+)
+
+// shared are directories that hold the files of many: no service gets one of them whole.
+func shared(dir string) bool {
+	switch dir {
+	case "/", "/etc", "/var", "/var/lib", "/opt", "/srv", "/home", "/mnt", "/media", "/boot":
+		return true
+	}
+	for _, code := range []string{"/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"} {
+		if isWithin(dir, code) && strings.Count(dir, "/") <= 2 {
+			return true
+		}
+	}
+	return false
+}
+
+// scratch are directories for what need not outlive the service, in which each makes its own: a file of a service
+// may need the whole, a directory in it only itself.
+func scratch() []string {
+	return []string{"/run", "/var/run", "/var/log", "/var/cache", "/var/lock", "/var/spool", "/run/lock"}
+}
+
+// temporary are directories for everybody.
+func temporary() []string { return []string{"/tmp", "/var/tmp", "/dev/shm"} }
+
+// pseudo reports whether a path is the kernel's, or the runtime's.
+func pseudo(p string) bool {
+	return isWithin(p, "/proc") || isWithin(p, "/sys") || isWithin(p, "/dev") && !isWithin(p, "/dev/shm")
+}
+
+// passes reports whether what a directory holds need not outlive the service.
+func passes(dir string) bool {
+	if isWithin(dir, "/var/spool") {
+		return false
+	}
+	return slices.ContainsFunc(slices.Concat(scratch(), temporary()), func(d string) bool { return isWithin(dir, d) })
+}
+
+// place is the directory that has to be writable so that a path can be made or changed. ok: there is one that a
+// service may have.
+func (s *session) place(p string, isDir bool) (dir string, ok bool) {
+	if pseudo(p) {
+		return "", false
+	}
+	for _, d := range temporary() {
+		if isWithin(p, d) {
+			return d, true
+		}
+	}
+	if s.files.isDir(p) {
+		return p, !shared(p)
+	}
+	child, made := p, isDir // child is the topmost part that the image lacks; made: it becomes a directory
+	parent := path.Dir(p)
+	for parent != "/" && !s.files.isDir(parent) {
+		child, parent, made = parent, path.Dir(parent), true
+	}
+	isScratch := slices.Contains(scratch(), parent)
+	if made && (shared(parent) || isScratch) {
+		return child, true
+	}
+	return parent, !shared(parent)
+}
+
+// writable is the repair that makes a directory writable.
+func (s *session) writable(dir string) repair.Repair {
+	if slices.Contains(temporary(), dir) {
+		return repair.Repair{Kind: repair.Tmpfs, Path: dir, Mode: "1777"}
+	}
+	if passes(dir) {
+		return repair.Repair{Kind: repair.Tmpfs, Path: dir}
+	}
+	return s.volume(dir)
+}
+
+// volume is the repair that makes a directory a kept one.
+func (s *session) volume(dir string) repair.Repair {
+	return repair.Repair{Kind: repair.Volume, Path: dir, Missing: !s.files.isDir(dir), Recursive: s.files.hasBelow(dir)}
+}
+
+// merged drops places within others that the service makes itself there, and those that lie close together become
+// one.
+func (s *session) merged(places []repair.Repair) []repair.Repair {
+	const crowd = 6 // so many siblings are names that a service makes up
+	siblings := map[string]int{}
+	for _, r := range places {
+		siblings[path.Dir(r.Path)]++
+	}
+	var out []repair.Repair
+	for _, r := range places {
+		if parent := path.Dir(r.Path); siblings[parent] > crowd && !shared(parent) {
+			why := r.Why
+			r = s.writable(parent)
+			r.Why = why
+		}
+		inside := slices.ContainsFunc(places, func(o repair.Repair) bool {
+			return o.Kind == r.Kind && o.Path != r.Path && isWithin(r.Path, o.Path) && (r.Kind == repair.Volume || !s.files.isDir(r.Path))
+		})
+		if !inside && !slices.ContainsFunc(out, func(o repair.Repair) bool { return same(o, r) }) {
+			out = append(out, r)
+		}
+	}
+	return out
+}

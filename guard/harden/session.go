@@ -1,0 +1,206 @@
+package harden
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/deckhand-engine/deckhand/guard"
+	"github.com/deckhand-engine/deckhand/guard/observe"
+	"github.com/deckhand-engine/deckhand/guard/proof"
+	"github.com/deckhand-engine/deckhand/guard/repair"
+)
+
+// deafPatience is how long a service may take to end that did not when it was asked as root: it will not now.
+const deafPatience = 500 * time.Millisecond
+
+// session is one hardening.
+type session struct {
+	o        *Options
+	original string       // the id of the image as it is
+	image    *guard.Image // the same
+	files    *tree        // of the same
+	edit     repair.Options
+	ports    []string // published besides those that the image exposes
+
+	plain  *Outcome // of the service as it is
+	asRoot *Outcome // of the same, watched
+	built  map[string]string
+	trials []proof.Trial
+	times  times
+}
+
+// times are how long things took.
+type times struct {
+	began                         time.Time
+	build, service, trials, probe time.Duration
+}
+
+// user is whom the service is to run as.
+func (o *Options) user() string { return fmt.Sprintf("%d:%d", o.UID, o.GID) }
+
+// note tells the user something.
+func (s *session) note(phase Phase, format string, args ...any) {
+	s.tell(Event{Phase: phase, Note: fmt.Sprintf(format, args...)})
+}
+
+func (s *session) tell(e Event) {
+	if s.o.Progress != nil {
+		s.o.Progress(e)
+	}
+}
+
+// test is one trial of a candidate.
+type test struct {
+	phase     Phase
+	title     string
+	candidate candidate
+	observe   bool
+	startOnly bool
+	fresh     bool // what is remembered does not count
+}
+
+// try builds and runs a candidate. A Dockerfile that cannot be built is a trial that failed.
+func (s *session) try(ctx context.Context, t test) (*Outcome, error) {
+	text, err := s.dockerfile(t.candidate, false)
+	if err != nil {
+		return s.cannot(t, err)
+	}
+	filter, err := filterOf(t.candidate.syscalls)
+	if err != nil {
+		return nil, err
+	}
+	trial := Trial{
+		Title: t.title, Profile: s.profile(t.candidate), Seccomp: filter, Observe: t.observe, StartOnly: t.startOnly,
+		Patience: s.patience(t.observe),
+	}
+	return s.remembered(ctx, t, string(text), trial)
+}
+
+// filterOf is the seccomp profile of a list; nil for none.
+func filterOf(syscalls []string) ([]byte, error) {
+	if syscalls == nil {
+		return nil, nil
+	}
+	return proof.SeccompProfile(syscalls)
+}
+
+// cannot is the outcome of repairs that the Dockerfile cannot say.
+func (s *session) cannot(t test, err error) (*Outcome, error) {
+	noShell, isShell := errors.AsType[*repair.NoShellError](err)
+	badPath, isPath := errors.AsType[*repair.PathError](err)
+	out := &Outcome{Stage: StageStart, Record: &observe.Record{}}
+	switch {
+	case isShell:
+		out.Reason = noShell.Error()
+	case isPath:
+		out.Reason = badPath.Error()
+	default:
+		return nil, err
+	}
+	s.ended(t, out)
+	return out, nil
+}
+
+// patience is how long the check may take to pass: as root it did within plain.Ready.
+func (s *session) patience(watched bool) time.Duration {
+	const grace = 3 * time.Second
+	ready := s.plain.Ready
+	if watched {
+		ready = max(2*ready, s.asRoot.Ready)
+	}
+	return 2*ready + grace
+}
+
+// remembered asks the memory first, and the lab then.
+func (s *session) remembered(ctx context.Context, t test, text string, trial Trial) (*Outcome, error) {
+	key, err := digestOf(s.original, text, trial.Profile, trial.Seccomp, trial.Observe, trial.StartOnly, s.o.Checks, s.ports)
+	if err != nil {
+		return nil, err
+	}
+	if s.o.Memory != nil && !t.fresh {
+		if out := s.o.Memory.Recall(key); out != nil {
+			s.ended(t, out)
+			return out, nil
+		}
+	}
+	s.tell(Event{Phase: t.phase, Title: t.title})
+	trial.Image, err = s.build(ctx, text)
+	if failure, ok := errors.AsType[*BuildError](err); ok {
+		out := &Outcome{Stage: StageStart, Reason: "the image could not be built", Output: failure.Error(), Record: &observe.Record{}}
+		s.ended(t, out)
+		return out, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.run(ctx, trial)
+	if err != nil {
+		return nil, err
+	}
+	if s.o.Memory != nil {
+		s.o.Memory.Keep(key, out)
+	}
+	s.ended(t, out)
+	return out, nil
+}
+
+// run makes a trial.
+func (s *session) run(ctx context.Context, trial Trial) (*Outcome, error) {
+	if s.plain != nil && strings.HasPrefix(s.plain.Killed, "it did not end") {
+		trial.StopPatience = deafPatience
+	}
+	out, err := s.o.Lab.Try(ctx, trial)
+	if err != nil {
+		return nil, err
+	}
+	s.times.service += out.Service
+	s.times.trials += out.Took
+	return out, nil
+}
+
+// build builds a Dockerfile, unless it was built before.
+func (s *session) build(ctx context.Context, text string) (string, error) {
+	if id, ok := s.built[text]; ok {
+		return id, nil
+	}
+	began := s.o.Now()
+	id, err := s.o.Lab.Build(ctx, []byte(text))
+	s.times.build += s.o.Now().Sub(began)
+	if err != nil {
+		return "", err
+	}
+	s.built[text] = id
+	return id, nil
+}
+
+// ended notes what came of a trial.
+func (s *session) ended(t test, out *Outcome) {
+	line := proof.Trial{Title: t.title, Passed: out.Passed, Reason: out.Reason, Took: out.Took}
+	if out.Record != nil {
+		line.Denials = len(denials(out.Record))
+	}
+	s.trials = append(s.trials, line)
+	s.tell(Event{Phase: t.phase, Title: t.title, Trial: &line})
+}
+
+// denials are the calls of a record that were refused, on paths that a service could be given.
+func denials(r *observe.Record) []observe.Call {
+	var out []observe.Call
+	for _, c := range r.Calls {
+		if c.Denied() && !c.Filtered {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// union joins sorted names.
+func union(a, b []string) []string {
+	out := slices.Concat(a, b)
+	slices.Sort(out)
+	return slices.Compact(out)
+}

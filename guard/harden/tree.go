@@ -1,0 +1,135 @@
+package harden
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/deckhand-engine/deckhand/guard"
+)
+
+// maxLinks is how many symbolic links a path may lead through, as the kernel has it.
+const maxLinks = 40
+
+// tree is what an image's files are, without their content.
+type tree struct {
+	files map[string]guard.File
+	full  map[string]bool // directories that hold something besides directories, somewhere below
+	// parents are the directories that are not empty.
+	parents map[string]bool
+	users   map[string]string // ids by name, as /etc/passwd has them
+}
+
+func readTree(ctx context.Context, img *guard.Image) (*tree, error) {
+	t := &tree{files: map[string]guard.File{}, full: map[string]bool{}, parents: map[string]bool{}, users: map[string]string{}}
+	if img.Files == nil {
+		return t, nil
+	}
+	err := img.Files.Walk(ctx, func(f guard.File) error {
+		t.files[f.Path] = f
+		t.parents[path.Dir(f.Path)] = true
+		if !f.Mode.IsDir() {
+			for d := path.Dir(f.Path); d != "/" && !t.full[d]; d = path.Dir(d) {
+				t.full[d] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the image's files: %w", err)
+	}
+	accounts, err := img.Files.Read(ctx, "/etc/passwd")
+	if err != nil {
+		return nil, fmt.Errorf("read the image's users: %w", err)
+	}
+	for line := range strings.Lines(string(accounts["/etc/passwd"])) {
+		if f := strings.Split(line, ":"); len(f) > 2 {
+			t.users[f[0]] = f[2]
+		}
+	}
+	return t, nil
+}
+
+// stat is the file at a path that was resolved.
+func (t *tree) stat(p string) (guard.File, bool) {
+	if p == "/" {
+		return guard.File{Path: "/", Mode: fs.ModeDir | 0o755}, true
+	}
+	f, ok := t.files[p]
+	return f, ok
+}
+
+func (t *tree) isDir(p string) bool {
+	f, ok := t.stat(p)
+	return ok && f.Mode.IsDir()
+}
+
+// resolve follows the symbolic links of a path's directories, and of its last part as well if that is asked for.
+// What does not exist stays as it is.
+func (t *tree) resolve(p string, last bool) string {
+	rest := strings.Split(strings.Trim(path.Clean("/"+p), "/"), "/")
+	at, links := "/", 0
+	for len(rest) > 0 {
+		name := rest[0]
+		rest = rest[1:]
+		next := path.Join(at, name)
+		f, ok := t.files[next]
+		if !ok || f.Mode&fs.ModeSymlink == 0 || links >= maxLinks || len(rest) == 0 && !last {
+			at = next
+			continue
+		}
+		links++
+		target := f.Link
+		if !path.IsAbs(target) {
+			target = path.Join(at, target)
+		}
+		rest = append(strings.Split(strings.Trim(path.Clean(target), "/"), "/"), rest...)
+		at = "/"
+	}
+	return at
+}
+
+// may reports whether somebody with the ids has the permission bits (4 read, 2 write, 1 enter or execute).
+func may(f guard.File, uid, gid uint32, bits fs.FileMode) bool {
+	perm := f.Mode.Perm()
+	switch {
+	case f.UID == uid:
+		return perm>>6&bits == bits
+	case f.GID == gid:
+		return perm>>3&bits == bits
+	}
+	return perm&bits == bits
+}
+
+// obstacles are the parts of a path that keep the ids from reading it (with execute: from running it): directories
+// that may not be entered, and the file itself.
+func (t *tree) obstacles(p string, uid, gid uint32, execute bool) []guard.File {
+	var out []guard.File
+	parts := strings.Split(strings.Trim(p, "/"), "/")
+	at := "/"
+	for i, name := range parts {
+		at = path.Join(at, name)
+		f, ok := t.stat(at)
+		if !ok {
+			break
+		}
+		need := fs.FileMode(4)
+		switch {
+		case f.Mode.IsDir() && i == len(parts)-1:
+			need = 5
+		case f.Mode.IsDir():
+			need = 1
+		case execute:
+			need = 1
+		}
+		if f.Mode&fs.ModeSymlink == 0 && !may(f, uid, gid, need) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// hasBelow reports whether there is anything in a directory.
+func (t *tree) hasBelow(dir string) bool { return t.parents[dir] }
