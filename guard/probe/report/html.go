@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 
 	"github.com/deckhand-engine/deckhand/guard/probe"
+	"github.com/deckhand-engine/deckhand/internal/ui"
 )
 
 //go:embed page.html
@@ -42,6 +44,7 @@ func writeHTML(w io.Writer, r *Report, o Options) error {
 	if err != nil {
 		return fmt.Errorf("read the page's template: %w", err)
 	}
+	r = r.clean()
 	data := pageData{Report: r, Version: o.Version, Changes: r.changes(), Failures: r.failures()}
 	for _, all := range families() {
 		family := pageFamily{Name: all[0].Family}
@@ -51,6 +54,19 @@ func writeHTML(w io.Writer, r *Report, o Options) error {
 		data.Families = append(data.Families, family)
 	}
 	return t.Execute(w, data)
+}
+
+// clean is the report without characters that have no place in HTML, or turn the direction of what follows.
+func (r *Report) clean() *Report {
+	out := &Report{Image: ui.Clean(r.Image), ImageID: ui.Clean(r.ImageID)}
+	for _, c := range r.Columns {
+		c.Title, c.User, c.Results = ui.Clean(c.Title), ui.Clean(c.User), slices.Clone(c.Results)
+		for i := range c.Results {
+			c.Results[i].By, c.Results[i].Detail = probe.By(ui.Clean(string(c.Results[i].By))), ui.Clean(c.Results[i].Detail)
+		}
+		out.Columns = append(out.Columns, c)
+	}
+	return out
 }
 
 func row(p probe.Probe, columns []Column) pageRow {

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/deckhand-engine/deckhand/guard/probe"
@@ -12,7 +13,8 @@ import (
 // The shape of the table, in cells.
 const (
 	severityWidth = 6 // "medium"
-	maxTitle      = 28
+	maxTitle      = 28 // of a column's
+	maxShortTitle = 16 // where there is no room
 	gap           = "  "
 )
 
@@ -61,7 +63,7 @@ func (t *table) fit() {
 	t.columns = nil
 	for i := range t.report.Columns {
 		c := &t.report.Columns[i]
-		width := ui.Width(header(c))
+		width := ui.Width(t.header(c))
 		for _, p := range probe.Probes() {
 			width = max(width, ui.Width(t.cell(c.Of(p.Name))))
 		}
@@ -78,13 +80,17 @@ func (t *table) width() int {
 	return n
 }
 
-// header is a column's title, shortened.
-func header(c *Column) string {
+// header is a column's title, shortened. The summary has all of it.
+func (t *table) header(c *Column) string {
+	cells := maxTitle
+	if t.short {
+		cells = maxShortTitle
+	}
 	title := []rune(ui.Clean(c.Title))
-	if ui.Width(string(title)) <= maxTitle {
+	if ui.Width(string(title)) <= cells {
 		return string(title)
 	}
-	for ui.Width(string(title)) >= maxTitle {
+	for ui.Width(string(title)) >= cells {
 		title = title[:len(title)-1]
 	}
 	return string(title) + "…"
@@ -94,7 +100,7 @@ func (t *table) heading() {
 	t.WriteString(ui.Clean(t.report.Image) + ": what an attacker could do who executes code in its containers\n\n")
 	row := strings.Repeat(" ", 2*len(gap)+severityWidth+t.name)
 	for i := range t.report.Columns {
-		row += gap + pad(header(&t.report.Columns[i]), t.columns[i])
+		row += gap + pad(t.header(&t.report.Columns[i]), t.columns[i])
 	}
 	t.WriteString(t.paint(ui.Bold, strings.TrimRight(row, " ")) + "\n")
 }
@@ -183,11 +189,16 @@ func (t *table) summary() {
 	t.WriteString("\n")
 	for i := range t.report.Columns {
 		c := &t.report.Columns[i]
-		t.WriteString(t.paint(ui.Bold, pad(ui.Clean(c.Title), width)) + gap + counts(c.Tally()) + "\n")
+		t.WriteString(t.paint(ui.Bold, pad(ui.Clean(c.Title), width)) + gap + aligned(c.Tally()) + "\n")
 	}
 	for _, f := range t.report.failures() {
 		t.WriteString(t.paint(ui.Yellow, "not tried: ") + f.Probe + ", " + ui.Clean(f.Column) + ": " + ui.Clean(f.Why) + "\n")
 	}
+}
+
+// aligned is the counts with their first number below that of others.
+func aligned(t probe.Tally) string {
+	return strings.Repeat(" ", len(strconv.Itoa(t.Probes))-len(strconv.Itoa(t.Allowed))) + counts(t)
 }
 
 // change says what the step to a column takes away.

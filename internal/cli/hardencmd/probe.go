@@ -72,7 +72,10 @@ Exit status: 0 done, 3 something at or above --fail-on is allowed, 1 it could no
 }
 
 func oneImage(_ *cobra.Command, args []string) error {
-	if len(args) != 1 || args[0] == "" {
+	if len(args) == 1 && args[0] == "" {
+		return wrongProbe(errors.New("the image's name is empty"))
+	}
+	if len(args) != 1 {
 		return wrongProbe(fmt.Errorf("probe needs exactly one argument, the image, and got %d", len(args)))
 	}
 	return nil

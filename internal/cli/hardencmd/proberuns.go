@@ -62,10 +62,13 @@ func (o *probeOptions) probe(ctx context.Context, std files, g *global, image st
 // findImage finds the image in the store.
 func findImage(ctx context.Context, e *engine.Engine, name string) (*store.Image, error) {
 	img, err := e.Store.Image(ctx, name)
-	if errors.Is(err, store.ErrNotFound) {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
 		return nil, hint.With(fmt.Errorf("no such image: %s", name),
 			"get it from a registry:    deckhand pull "+name,
 			"images that are here:      deckhand images")
+	case errors.Is(err, store.ErrCorrupt):
+		return nil, hint.With(err, "get it anew:  deckhand rmi -f "+name+" && deckhand pull "+name)
 	}
 	return img, err
 }
