@@ -22,6 +22,7 @@ import (
 // The exit codes.
 const (
 	exitFailure     = 1   // it could not be done
+	exitIrreducible = 3   // it was proven, but for a privilege
 	exitAllowed     = 3   // what --fail-on does not let pass is allowed
 	exitUsage       = 125 // docker's for a flag it does not know
 	exitInterrupted = 130
@@ -73,13 +74,19 @@ func finish(ctx context.Context, w io.Writer, err error) int {
 		return 0
 	case errors.Is(err, errAllowed):
 		return exitAllowed
-	case ctx.Err() != nil:
-		_, _ = io.WriteString(w, "deckhand: interrupted\n") // nothing to do when stderr is gone
-		return exitInterrupted
+	case errors.Is(err, errIrreducible):
+		return exitIrreducible
 	}
-	_, _ = fmt.Fprintf(w, "deckhand: %s\n", err) // likewise
+	interrupted := ctx.Err() != nil
+	if interrupted {
+		err = hint.With(errors.New("interrupted"), hint.Of(err)...)
+	}
+	_, _ = fmt.Fprintf(w, "deckhand: %s\n", err) // nothing to do when stderr is gone
 	for _, l := range hint.Of(err) {
 		_, _ = fmt.Fprintf(w, "  %s\n", l) // likewise
+	}
+	if interrupted {
+		return exitInterrupted
 	}
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return exitUsage

@@ -1,0 +1,69 @@
+package hardencmd
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/deckhand-engine/deckhand/guard/harden"
+	"github.com/deckhand-engine/deckhand/internal/ui"
+)
+
+// trialView shows the work: a line for each trial when it has ended, and on a terminal what is going on.
+type trialView struct {
+	std   files
+	quiet bool
+
+	mu  sync.Mutex
+	now string // the step that has begun
+}
+
+// event is harden's progress.
+func (v *trialView) event(e harden.Event) {
+	if v.quiet {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	switch {
+	case e.Note != "":
+		v.line(e.Phase, " ", "", ui.Clean(e.Note))
+	case e.Trial == nil:
+		v.now = fmt.Sprintf("%s: %s", e.Phase, e.Title)
+		v.std.status.Set(v.now)
+	default:
+		v.now = ""
+		v.std.status.Clear()
+		v.ended(&e)
+	}
+}
+
+// ended shows what came of a trial.
+func (v *trialView) ended(e *harden.Event) {
+	mark, text := ui.Paint(v.std.err, ui.Green, "✓"), ui.Clean(e.Title)
+	if !e.Trial.Passed {
+		mark = ui.Paint(v.std.err, ui.Red, "✗")
+	}
+	if e.Trial.Reason != "" {
+		text += ": " + ui.Clean(e.Trial.Reason)
+	}
+	v.line(e.Phase, mark, shortSeconds(e.Trial.Took), text)
+}
+
+// line writes a line of progress, which is best effort.
+func (v *trialView) line(phase harden.Phase, mark, took, text string) {
+	_, _ = io.WriteString(v.std.status.Around(v.std.err), fmt.Sprintf("%-8s %s %7s  %s\n", phase, mark, took, text))
+}
+
+// building tells what a build prints: only a terminal sees it, and only the last line.
+func (v *trialView) building(line string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.quiet && v.now != "" {
+		v.std.status.Set(v.now + ": " + line)
+	}
+}
+
+// shortSeconds is a time in progress.
+func shortSeconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
