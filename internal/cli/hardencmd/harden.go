@@ -42,11 +42,9 @@ func (g *global) workshop() *workshop {
 			}
 			return l, nil
 		},
-		harden: func(context.Context, harden.Options) (*proof.Proof, error) {
-			return nil, errors.New("deckhand harden is not there yet")
-		},
-		now:  time.Now, //nolint:forbidigo // the command's one clock
-		argv: append([]string{"deckhand"}, os.Args[1:]...),
+		harden: harden.Run,
+		now:    time.Now, //nolint:forbidigo // the command's one clock
+		argv:   append([]string{"deckhand"}, os.Args[1:]...),
 	}
 }
 

@@ -40,8 +40,9 @@ type outcomes struct {
 	now           func() time.Time
 
 	mu       sync.Mutex
-	failures []string // files of trials that did not pass, kept or recalled by this run
-	hits     int
+	failures []string        // files of trials that did not pass, kept or recalled by this run
+	own      map[string]bool // files that this run has kept
+	hits     map[string]bool // files of earlier runs that it has recalled
 }
 
 // memory opens what earlier runs kept, and drops what is old.
@@ -54,7 +55,10 @@ func (o *hardenOptions) memory(st *store.Store) (*outcomes, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open what earlier runs found: %w", err)
 	}
-	m := &outcomes{dir: dir, circumstances: circumstances, fresh: o.fresh, temp: st.TempDir, now: o.workshop.now}
+	m := &outcomes{
+		dir: dir, circumstances: circumstances, fresh: o.fresh, temp: st.TempDir, now: o.workshop.now,
+		own: map[string]bool{}, hits: map[string]bool{},
+	}
 	m.prune()
 	return m, nil
 }
@@ -77,7 +81,9 @@ func (m *outcomes) Recall(key string) *harden.Outcome {
 	_ = os.Chtimes(path, now, now) // so that what is used is kept; best effort
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.hits++
+	if !m.own[path] {
+		m.hits[path] = true
+	}
 	m.failed(path, &out)
 	return &out
 }
@@ -99,6 +105,7 @@ func (m *outcomes) Keep(key string, out *harden.Outcome) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.own[path] = true
 	m.failed(path, out)
 }
 
@@ -119,11 +126,11 @@ func (m *outcomes) forgetFailures() {
 	}
 }
 
-// recalled is how many trials were not made again.
+// recalled is how many trials an earlier run had made.
 func (m *outcomes) recalled() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.hits
+	return len(m.hits)
 }
 
 func (m *outcomes) path(key string) string {

@@ -38,6 +38,10 @@ func TestOutcomes(t *testing.T) {
 	if d := cmp.Diff(passed, m.Recall("a key")); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
+	m.Keep("its own", passed)
+	if m.Recall("its own") == nil {
+		t.Error("what was just kept is not recalled")
+	}
 	if got := m.Recall("another key"); got != nil || m.recalled() != 1 {
 		t.Errorf("it recalls %v, and %d trials", got, m.recalled())
 	}
