@@ -20,12 +20,13 @@ const Version = 1
 
 // Proof is the whole of one hardening.
 type Proof struct {
-	Version    int                `json:"version"`           // Files writes [Version] where it is 0
-	Source     string             `json:"source"`            // what was hardened, as typed: "./Dockerfile"
-	Context    string             `json:"context,omitempty"` // the directory that the Dockerfile is built over, as typed; empty: none, or not known
-	Command    []string           `json:"command,omitempty"` // what was typed: "deckhand", "harden", …
-	Name       string             `json:"name"`              // a short name for files and manifests: "redis"
-	Dockerfile string             `json:"dockerfile"`        // the new one
+	Version    int                `json:"version"`            // Files writes [Version] where it is 0
+	Source     string             `json:"source"`             // what was hardened, as typed: "./Dockerfile"
+	Context    string             `json:"context,omitempty"`  // the directory that the Dockerfile is built over, as typed; empty: none, or not known
+	Command    []string           `json:"command,omitempty"`  // what was typed: "deckhand", "harden", …
+	Name       string             `json:"name"`               // a short name for files and manifests: "redis"
+	Dockerfile string             `json:"dockerfile"`         // the new one
+	Original   string             `json:"original,omitempty"` // the one that it was made of; empty: not known
 	Profile    profile.Profile    `json:"profile"`
 	Repairs    []repair.Repair    `json:"repairs"`
 	Syscalls   []string           `json:"syscalls"`  // allowed, sorted

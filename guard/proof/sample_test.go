@@ -1,6 +1,7 @@
 package proof_test
 
 import (
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -81,4 +82,53 @@ func files(t testing.TB, p *proof.Proof) map[string][]byte {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// nasty is a text that every format has a meaning for.
+const nasty = "a|b `c` $HOME ${X:-y} <script>alert(1)</script> ]]> --> *d* [e](f) 'g' \"h\" \\ # i: j\n- k\x00\x1b[2J\u2028\u202e%s"
+
+// hostile is a proof of a service that chose all its names to do harm.
+func hostile() *proof.Proof {
+	call := observe.Call{
+		Syscall: nasty, Errno: 4095, Path: nasty, Address: nasty, Argv: []string{nasty}, Filtered: true,
+		Process: observe.Process{Comm: nasty}, Count: 2,
+	}
+	p := sample()
+	p.Source, p.Context, p.Name, p.Command = nasty, nasty, nasty, []string{"deckhand", "harden", nasty}
+	p.Check, p.CheckHost, p.CheckFrom, p.Exercise = nasty, nasty, nasty, nasty
+	p.Profile.Image = "--privileged"
+	p.Profile.Capabilities = []string{"CAP_NET_RAW", "CAP_NET_BIND_SERVICE"}
+	p.Profile.Tmpfs = []profile.Tmpfs{{Path: `/run/$HOME '"#{} &*!|>%@` + "`", Mode: "0700"}, {Path: "/a:b"}, {Path: "/~"}, {Path: "/-"}}
+	p.Profile.Volumes = []profile.Volume{
+		{Path: `/v/${X} 'y' # z`, Content: true}, {Path: "/data", Name: "null"}, {Path: "/other", Name: "null"}, {Path: "/c:d", Content: true},
+		{Path: "/" + strings.Repeat("long/", 40) + "way"}, {Path: "/" + strings.Repeat("long/", 40) + "path"},
+	}
+	p.Profile.Sysctls = map[string]string{"net.ipv4.x$y": "$1 'a'\t#\u0085", "net.ipv4.ip_unprivileged_port_start": "80"}
+	p.Profile.Ports = []string{"080/tcp", "80/tcp", "80/udp", "443/sctp"}
+	p.Profile.Irreducible = []string{nasty}
+	p.Repairs = []repair.Repair{{Kind: repair.Kind(nasty), Path: nasty, Why: nasty, For: []observe.Call{call}}}
+	p.Refused, p.Tolerated = []string{nasty}, []observe.Call{call}
+	p.Trials = []proof.Trial{{Title: nasty, Reason: nasty}}
+	p.Before.Title, p.After.Title = nasty, nasty
+	p.Times = map[string]float64{nasty: 1}
+	return p
+}
+
+// irreducible is a proof of a service that has to be root.
+func irreducible() *proof.Proof {
+	p := sample()
+	p.Name, p.Source, p.Command, p.Exercise = "cron", "debian-cron:latest", nil, ""
+	p.Check, p.CheckHost, p.CheckFrom = "", "test -s log/ran", "--check-host"
+	p.Profile = profile.Profile{
+		Version: profile.Version, User: "0:0", Capabilities: []string{"CAP_SETGID", "CAP_SETUID"}, ReadWrite: true, Escalates: true,
+		Volumes:     []profile.Volume{{Path: "/var/spool/cron", Content: true}},
+		Sysctls:     map[string]string{"net.core.somaxconn": "1024"},
+		Irreducible: []string{"it runs jobs as other users: setgroups and setuid"},
+	}
+	p.Syscalls, p.Refused, p.Tolerated, p.Before = nil, nil, nil, nil
+	p.Repairs = []repair.Repair{
+		{Kind: repair.Root, Why: "it runs jobs as other users"},
+		{Kind: repair.Config, Path: "/etc/cron.conf", Old: "user=root", Why: "it would drop to a user that is none"},
+	}
+	return p
 }

@@ -1,0 +1,133 @@
+package proof_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/deckhand-engine/deckhand/guard/profile"
+	"github.com/deckhand-engine/deckhand/guard/proof"
+	"github.com/deckhand-engine/deckhand/internal/linux/seccomp"
+)
+
+// TestSeccompProfile has the engine's own reader and compiler judge the filter.
+func TestSeccompProfile(t *testing.T) {
+	content, err := proof.SeccompProfile([]string{"write", "execve", "arch_prctl", "read", "write"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := seccomp.ParseProfile(content, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enosys := uint(unix.ENOSYS)
+	want := &specs.LinuxSeccomp{
+		DefaultAction: specs.ActErrno, DefaultErrnoRet: &enosys,
+		Architectures: []specs.Arch{specs.ArchX86_64, specs.ArchAARCH64},
+		Syscalls:      []specs.LinuxSyscall{{Names: []string{"arch_prctl", "execve", "read", "write"}, Action: specs.ActAllow}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the engine reads (-want +got):\n%s", diff)
+	}
+	program, err := seccomp.Compile(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if program.NoExec {
+		t.Error("nothing can be started under it")
+	}
+}
+
+// TestSeccompProfileOfAll allows everything that there is.
+func TestSeccompProfileOfAll(t *testing.T) {
+	all := slices.DeleteFunc(seccomp.Names(), func(name string) bool { return name == "" })
+	content, err := proof.SeccompProfile(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := seccomp.ParseProfile(content, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := seccomp.Compile(got); err != nil || len(got.Syscalls[0].Names) != len(all) {
+		t.Errorf("%d of %d names, %v", len(got.Syscalls[0].Names), len(all), err)
+	}
+}
+
+func TestSeccompProfileRefuses(t *testing.T) {
+	for want, names := range map[string][]string{
+		"make seccomp profile: no system call is allowed, nothing could be started": nil,
+		`make seccomp profile: "" is no system call's name`:                         {"read", ""},
+		`make seccomp profile: "a\"b" is no system call's name`:                     {`a"b`},
+	} {
+		if _, err := proof.SeccompProfile(names); err == nil || err.Error() != want {
+			t.Errorf("error %v, want %s", err, want)
+		}
+	}
+}
+
+// TestRuncFilter: it allows what the other one does and what runc needs, in a rule of its own. All names are known.
+func TestRuncFilter(t *testing.T) {
+	for name, escalates := range map[string]bool{"no_new_privs": false, "without": true} {
+		t.Run(name, func(t *testing.T) {
+			p := sample()
+			p.Profile.Escalates = escalates
+			all := files(t, p)
+			got, err := seccomp.ParseProfile(all[proof.RuncName], nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(p.Syscalls, got.Syscalls[0].Names); diff != "" {
+				t.Errorf("of the service (-want +got):\n%s", diff)
+			}
+			more := got.Syscalls[1].Names
+			if slices.Contains(more, "setuid") != escalates || !slices.Contains(more, "getdents64") || slices.Contains(more, "read") {
+				t.Errorf("runc needs %q", more)
+			}
+			for _, name := range more {
+				if _, ok := seccomp.Number(name); !ok {
+					t.Errorf("%s is no system call", name)
+				}
+			}
+		})
+	}
+}
+
+// TestProfileIsObeyed has the reader of `deckhand run --profile` judge what was written.
+func TestProfileIsObeyed(t *testing.T) {
+	for name, p := range map[string]*proof.Proof{"redis": sample(), "cron": irreducible(), "hostile": hostile()} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "proof")
+			if err := proof.Write(dir, p); err != nil {
+				t.Fatal(err)
+			}
+			got, err := profile.Load(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := p.Profile
+			want.Seccomp = ""
+			if len(p.Syscalls) > 0 {
+				want.Seccomp = proof.SeccompName
+			}
+			if diff := cmp.Diff(&want, got); diff != "" {
+				t.Error(diff)
+			}
+			filter, err := got.Filter(dir)
+			if err != nil || (filter == nil) != (len(p.Syscalls) == 0) {
+				t.Errorf("filter %v, %v", filter, err)
+			}
+			for _, name := range []string{proof.SeccompName, proof.RuncName} {
+				if _, err := os.Stat(filepath.Join(dir, name)); errors.Is(err, os.ErrNotExist) != (len(p.Syscalls) == 0) {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		})
+	}
+}
