@@ -162,17 +162,18 @@ type chownText struct {
 func (t chownText) String() string {
 	var b strings.Builder
 	t.summary(&b)
-	done := t.options.yes
-	section(&b, t.SetID, choose(done, "lost their set-id bits", "lose their set-id bits: no file keeps them when its owner changes"))
-	section(&b, t.Capabilities, choose(done, "lost their file capabilities", "lose their file capabilities, which no file keeps when its owner changes"))
-	section(&b, t.OthersFiles, "of other users "+choose(done, "stayed", "stay")+" as they are; --all changes those too")
-	section(&b, t.Outside, choose(done, "stayed", "stay")+" as they are: each has a further name outside of here")
+	lose := choose(t.options.yes, "lost ", "would lose ")
+	section(&b, t.SetID, lose+"set-id bits: no file keeps them when its owner changes")
+	section(&b, t.Capabilities, lose+"file capabilities: no file keeps them when its owner changes")
+	stay := choose(t.options.yes, "stayed", "would stay")
+	section(&b, t.OthersFiles, "of other users "+stay+choose(t.OthersFiles.Count == 1, " as it is", " as they are")+"; --all changes those too")
+	section(&b, t.Outside, stay+choose(t.Outside.Count == 1, " as it is: it has", " as they are: they have")+" a further name outside of here")
 	for _, m := range t.Mounts.First {
 		fmt.Fprintf(&b, "%s was not looked at: something is mounted there\n", printable(m.Path))
 	}
-	if !done && t.Changed.Count > 0 {
+	if !t.options.yes && t.Changed.Count > 0 {
 		all := choose(t.options.all, "--all ", "")
-		b.WriteString("Nothing has been changed. To do it:  deckhand volume chown --yes " + all + t.name + " " + t.owner + "\n")
+		b.WriteString("nothing has been changed; to do it:  deckhand volume chown --yes " + all + t.name + " " + t.owner + "\n")
 	}
 	return b.String()
 }
@@ -190,7 +191,7 @@ func (t chownText) summary(b *strings.Builder) {
 		fmt.Fprintf(b, "%s: nothing to change: of %s none belongs %s\n", t.name, plural(t.Seen, "file"), whose)
 		return
 	}
-	verb := choose(t.options.yes, "were", "would be")
+	verb := choose(t.options.yes, choose(t.Changed.Count == 1, "was", "were"), "would be")
 	fmt.Fprintf(b, "%s: %d of %s %s given to %s: %s\n", t.name, t.Changed.Count, plural(t.Seen, "file"), verb, t.owner, t.kinds())
 	list(b, t.Changed)
 }

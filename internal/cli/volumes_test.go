@@ -4,6 +4,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/deckhand-engine/deckhand/internal/engine"
+	"github.com/deckhand-engine/deckhand/internal/store"
 )
 
 func TestParseVolume(t *testing.T) {
@@ -37,6 +39,10 @@ func TestParseVolume(t *testing.T) {
 		"named":               {in: "data:/b", want: specs.Mount{Type: "volume", Source: "data", Destination: "/b", Options: []string{"rbind", "idmap", "rprivate"}}},
 		"named, not filled":   {in: "data:/b:ro,nocopy", want: specs.Mount{Type: "volume", Source: "data", Destination: "/b", Options: []string{"rbind", "idmap", "ro", "nocopy", "rprivate"}}},
 		"a host's not filled": {in: "/a:/b:nocopy", want: bind("/a", "/b", "rprivate")},
+		"named, propagating":  {in: "data:/b:rslave", err: "invalid volume specification: 'data:/b:rslave': invalid mode: rslave is for directories of the host"},
+		"named, without dest": {in: "data", err: "invalid volume specification: 'data': invalid mount path: 'data' mount path must be absolute"},
+		"hidden directory":    {in: ".a:/b", err: `create .a: ".a" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed`},
+		"long name":           {in: strings.Repeat("a", 201) + ":/b", err: "create " + strings.Repeat("a", 201) + `: "` + strings.Repeat("a", 201) + `" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed`},
 		"short name":          {in: "d:/b", err: "volume name is too short, names should be at least two alphanumeric characters"},
 		"path without a dot":  {in: "da/ta:/b", err: `create da/ta: "da/ta" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed`},
 		"relative target":     {in: "/a:b", err: "invalid volume specification: '/a:b': invalid mount path: 'b' mount path must be absolute"},
@@ -70,7 +76,10 @@ func text(err error) string {
 }
 
 func FuzzParseVolume(f *testing.F) {
-	for _, s := range []string{"/a:/b", "/a:/b:ro", "a:/b", ":", "/a:/b/../..", "/a:/b:ro,,z"} {
+	for _, s := range []string{
+		"/a:/b", "/a:/b:ro", "a:/b", ":", "/a:/b/../..", "/a:/b:ro,,z", "data:/b", "data:/b:nocopy,ro", "data:/b:rslave",
+		"..:/b", "../:/b", "da/ta:/b", "./data:/b", "data:/b:\x00", "d.-_:/b//c/", "/:/b",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -81,8 +90,22 @@ func FuzzParseVolume(f *testing.F) {
 		if !path.IsAbs(m.Destination) || m.Destination == "/" || path.Clean(m.Destination) != m.Destination {
 			t.Errorf("%q: destination %q", s, m.Destination)
 		}
-		if m.Source != "" && !filepath.IsAbs(m.Source) && (m.Type != typeVolume || strings.ContainsRune(m.Source, '/')) {
-			t.Errorf("%q: source %q", s, m.Source)
+		switch m.Type {
+		case "":
+			if m.Source != "" {
+				t.Errorf("%q: source %q of an anonymous volume", s, m.Source)
+			}
+		case typeVolume:
+			if err := store.CheckVolumeName(m.Source); err != nil || strings.ContainsAny(m.Source, "/\x00") || m.Source == ".." {
+				t.Errorf("%q: source %q: %v", s, m.Source, err)
+			}
+			if slices.ContainsFunc(m.Options, func(o string) bool { return strings.HasSuffix(o, "slave") }) {
+				t.Errorf("%q: options %q", s, m.Options)
+			}
+		default:
+			if !filepath.IsAbs(m.Source) || filepath.Clean(m.Source) != m.Source || slices.Contains(m.Options, noCopy) {
+				t.Errorf("%q: source %q, options %q", s, m.Source, m.Options)
+			}
 		}
 	})
 }
@@ -123,6 +146,7 @@ func TestMounts(t *testing.T) {
 	tests := map[string]struct {
 		opts        runOptions
 		wantVolumes []string
+		wantNamed   []engine.NamedVolume
 		wantMounts  int
 		err         string
 	}{
@@ -131,6 +155,8 @@ func TestMounts(t *testing.T) {
 		"one is mounted over":               {opts: runOptions{readOnly: true, volumes: []string{dir + ":/data"}}, wantVolumes: []string{"/var/lib/x"}, wantMounts: 1},
 		"a tmpfs over it":                   {opts: runOptions{readOnly: true, tmpfs: []string{"/data"}}, wantVolumes: []string{"/var/lib/x"}, wantMounts: 1},
 		"anonymous":                         {opts: runOptions{volumes: []string{"/x"}}, wantVolumes: []string{"/x"}},
+		"over the image's by name":          {opts: runOptions{readOnly: true, volumes: []string{"data:/data:ro", "more:/more:nocopy"}}, wantVolumes: []string{"/var/lib/x"}, wantNamed: []engine.NamedVolume{{Name: "data", Path: "/data", ReadOnly: true}, {Name: "more", Path: "/more", NoCopy: true}}},
+		"named and anonymous":               {opts: runOptions{volumes: []string{"data:/x", "/x"}}, err: "duplicate mount point: /x"},
 		"twice":                             {opts: runOptions{volumes: []string{dir + ":/x", "/x"}}, err: "duplicate mount point: /x"},
 		"volume and tmpfs":                  {opts: runOptions{volumes: []string{"/x"}, tmpfs: []string{"/x/"}}, err: "duplicate mount point: /x"},
 	}
@@ -145,6 +171,9 @@ func TestMounts(t *testing.T) {
 				return
 			}
 			if diff := cmp.Diff(tt.wantVolumes, cfg.Volumes); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(tt.wantNamed, cfg.Named); diff != "" {
 				t.Error(diff)
 			}
 			if len(cfg.Spec.Mounts) != tt.wantMounts {

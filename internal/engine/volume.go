@@ -12,6 +12,8 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/deckhand-engine/deckhand/internal/linux/idrange"
 )
 
 // Volume is a directory, mounted at Path, that starts with the content and ownership the image has there: of
@@ -110,6 +112,17 @@ type treeCopy struct {
 	links  map[uint64]string
 }
 
+// nobody is the id of files whose owner the container has no id for.
+const nobody = 65534
+
+// unshift is the container's id for one that its root's files show.
+func (c *treeCopy) unshift(id uint32) int {
+	if n := int(id) - c.idBase; c.idBase == 0 || n >= 0 && n < idrange.Size {
+		return n
+	}
+	return nobody
+}
+
 func (c *treeCopy) directory(from int, to string) error {
 	dup, err := unix.FcntlInt(uintptr(from), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -183,13 +196,13 @@ func (c *treeCopy) symlink(dir int, name, to string, st *unix.Stat_t) error {
 	if err := os.Symlink(string(buf[:n]), to); err != nil {
 		return err
 	}
-	return os.Lchown(to, int(st.Uid)-c.idBase, int(st.Gid)-c.idBase)
+	return os.Lchown(to, c.unshift(st.Uid), c.unshift(st.Gid))
 }
 
 // attributes sets owner, mode, extended attributes and times, in this order: chown clears set-id bits and
 // capabilities, and everything the times.
 func (c *treeCopy) attributes(from, to string, st *unix.Stat_t) error {
-	if err := os.Lchown(to, int(st.Uid)-c.idBase, int(st.Gid)-c.idBase); err != nil {
+	if err := os.Lchown(to, c.unshift(st.Uid), c.unshift(st.Gid)); err != nil {
 		return err
 	}
 	if err := unix.Chmod(to, st.Mode&0o7777); err != nil {

@@ -50,6 +50,14 @@ func TestKilledAnywhere(t *testing.T) {
 				}
 			}
 		}
+		for _, name := range volumeNames(t, s) {
+			if b, err := os.ReadFile(s.path(volumesDir, name, volumeFile)); err != nil || !bytes.HasSuffix(b, []byte("}")) {
+				t.Errorf("volume %s: %q, %v", name, b, err)
+			}
+			if st, err := os.Stat(s.VolumeDir(name)); err != nil || st.Mode().Perm() != 0o755 {
+				t.Errorf("volume %s: %v", name, err)
+			}
+		}
 		importAs(t, s, "after", "f", strings.Repeat("f", round), "end", "end")
 		if t.Failed() {
 			t.Fatalf("in round %d", round)
@@ -103,6 +111,7 @@ func workUntilKilled(t *testing.T, root string) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		makeVolumes(t, s)
 		archive := save(t, s, base, app)
 		err = errors.Join(s.SetState(c.ID, State{Status: StatusRunning}), s.GC(t.Context()))
 		if err == nil {
@@ -115,6 +124,26 @@ func workUntilKilled(t *testing.T, root string) {
 			t.Fatal(err)
 		}
 		lock.Unlock()
+	}
+}
+
+// makeVolumes makes and removes a volume, and makes one without a name.
+func makeVolumes(t *testing.T, s *Store) {
+	t.Helper()
+	for range 2 {
+		if err := s.CreateVolume(&Volume{Name: "data", Labels: map[string]string{"some": "label"}}); err != nil {
+			t.Fatal(err)
+		}
+		files, err := s.TakeVolume("data")
+		if err == nil {
+			err = files.Close()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.CreateVolume(&Volume{}); err != nil {
+		t.Fatal(err)
 	}
 }
 
