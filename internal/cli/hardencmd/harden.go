@@ -110,11 +110,13 @@ func (o *hardenOptions) run(ctx context.Context, std files, arg string) (err err
 	if err := o.checkPlaces(s); err != nil {
 		return err
 	}
+	o.startOver(s)
 	p, err := o.prove(ctx, std, e, s)
 	std.status.Clear()
 	if err != nil {
 		return explainHarden(ctx, err, o, s)
 	}
+	warnOfVolumes(ctx, std, e, &p.Profile)
 	return o.deliver(std, s, p)
 }
 

@@ -70,7 +70,7 @@ var errIrreducible = errors.New("some privilege is irreducible")
 // deliver writes what was found, and says it.
 func (o *hardenOptions) deliver(std files, s *subject, p *proven) error {
 	dir := o.outputDir(s)
-	p.Command = o.workshop.argv
+	p.Command, p.Original = o.workshop.argv, string(s.dockerfile)
 	p.Context = s.context
 	if s.isImage() {
 		p.Context = dir // where the Dockerfile is, which needs none
@@ -80,11 +80,14 @@ func (o *hardenOptions) deliver(std files, s *subject, p *proven) error {
 			return err
 		}
 	}
-	changed := o.write && !bytes.Equal(s.dockerfile, []byte(p.Dockerfile))
+	changed := o.write && !bytes.Equal(s.current, []byte(p.Dockerfile))
 	if changed {
-		if err := outfile.Replace(s.file, s.dockerfile, []byte(p.Dockerfile)); err != nil {
+		if err := outfile.Replace(s.file, s.current, []byte(p.Dockerfile)); err != nil {
 			return hint.With(fmt.Errorf("write %s: %w", s.file, err), "the new one is in "+dir)
 		}
+	}
+	if changed && o.output == "" {
+		warnOfCopies(std, s)
 	}
 	if err := o.report(std, &summary{proven: p, subject: s, dir: dir, changed: changed}); err != nil {
 		return err
@@ -107,7 +110,7 @@ func (o *hardenOptions) report(std files, sum *summary) error {
 	}
 	if sum.dir == "" {
 		s := sum.subject
-		unified := diff.Diff("a/"+s.source, s.dockerfile, "b/"+s.source, []byte(sum.Dockerfile))
+		unified := diff.Diff("a/"+s.source, s.current, "b/"+s.source, []byte(sum.Dockerfile))
 		if err := ui.WriteDiff(std.out, ui.Colored(std.out), append(unified, '\n')); err != nil {
 			return err
 		}

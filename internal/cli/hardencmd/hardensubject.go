@@ -13,16 +13,18 @@ import (
 
 	"github.com/deckhand-engine/deckhand/dockerfile"
 	"github.com/deckhand-engine/deckhand/guard/load/dockerfiles"
+	"github.com/deckhand-engine/deckhand/guard/proof"
 	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/store"
 )
 
 // subject is what is hardened.
 type subject struct {
-	arg        string // as it was typed
-	source     string // the Dockerfile's path or the image's name
-	name       string // a short name
-	dockerfile []byte
+	arg        string         // as it was typed
+	source     string         // the Dockerfile's path or the image's name
+	name       string         // a short name
+	dockerfile []byte         // to be hardened
+	current    []byte         // what the file holds: it may be what an earlier run made of the other
 	file       string         // the Dockerfile's path; empty: there is none, it is an image
 	context    string         // the directory to build from, as it was typed
 	empty      *store.TempDir // the context of an image; nil: there is none
@@ -130,7 +132,7 @@ func readSubject(arg, file, over string) (*subject, error) {
 		return nil, err
 	}
 	return &subject{
-		arg: arg, source: file, name: shortName(filepath.Base(abs)), dockerfile: text, file: file, context: over,
+		arg: arg, source: file, name: shortName(filepath.Base(abs)), dockerfile: text, current: text, file: file, context: over,
 	}, nil
 }
 
@@ -151,12 +153,30 @@ func (o *hardenOptions) image(ctx context.Context, st *store.Store, arg string) 
 	if err != nil {
 		return nil, err
 	}
-	from := img.Ref.Familiar()
+	text := []byte("FROM " + img.Ref.Familiar() + "\n")
 	repository := img.Ref.Repository
 	return &subject{
 		arg: arg, source: arg, name: shortName(repository[strings.LastIndexByte(repository, '/')+1:]),
-		dockerfile: []byte("FROM " + from + "\n"), context: empty.Path, empty: empty,
+		dockerfile: text, current: text, context: empty.Path, empty: empty,
 	}, nil
+}
+
+// startOver takes the Dockerfile that an earlier run began with, where this one is what it came to: what it made cannot
+// be watched as root any more.
+func (o *hardenOptions) startOver(s *subject) {
+	if s.isImage() {
+		return
+	}
+	for _, dir := range []string{o.output, filepath.Join(filepath.Dir(s.file), proofDir)} {
+		if dir == "" {
+			continue
+		}
+		p, err := proof.Read(dir)
+		if err == nil && p.Original != "" && p.Dockerfile == string(s.current) {
+			s.dockerfile = []byte(p.Original)
+			return
+		}
+	}
 }
 
 // maxName bounds names: what Kubernetes allows, with room for what is added.
