@@ -11,6 +11,7 @@ import (
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/deckhand-engine/deckhand/guard/probe"
 	"github.com/deckhand-engine/deckhand/internal/engine"
@@ -94,10 +95,18 @@ func (l *Lab) probeContainer(ctx context.Context, image string, setting probe.Se
 	return l.create(ctx, img, s)
 }
 
-// allowing is the filter with calls that it allows besides.
+// newNamespaces are the flags by which clone makes namespaces: what a probe tries, and no program is made of.
+const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWUSER |
+	unix.CLONE_NEWPID | unix.CLONE_NEWNET
+
+// allowing is the filter with calls that it allows besides, clone without new namespaces among them.
 func allowing(p *specs.LinuxSeccomp, names []string) *specs.LinuxSeccomp {
+	plain := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == "clone" })
 	out := *p
-	out.Syscalls = append(slices.Clone(p.Syscalls), specs.LinuxSyscall{Names: names, Action: specs.ActAllow})
+	out.Syscalls = append(slices.Clone(p.Syscalls), specs.LinuxSyscall{Names: plain, Action: specs.ActAllow}, specs.LinuxSyscall{
+		Names: []string{"clone"}, Action: specs.ActAllow,
+		Args: []specs.LinuxSeccompArg{{Index: 0, Value: newNamespaces, Op: specs.OpMaskedEqual}},
+	})
 	return &out
 }
 
