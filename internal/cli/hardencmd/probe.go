@@ -182,18 +182,21 @@ func (o *probeOptions) width(std files) int {
 // errAllowed is what --fail-on is about. It is reported already.
 var errAllowed = errors.New("more is allowed than --fail-on lets pass")
 
-// verdict turns what is allowed into the exit code: in the columns that were named, or else as the image is.
+// verdict turns what is allowed into the exit code.
 func (o *probeOptions) verdict(r *report.Report) error {
-	named := len(o.users)+len(o.profiles) > 0
 	for i := range r.Columns {
 		c := &r.Columns[i]
-		counts := c.Kind == report.KindImage
-		if named {
-			counts = c.Kind == report.KindUser || c.Kind == report.KindProfile
-		}
-		if counts && o.failOn != "off" && c.Tally().Least(probe.Severity(o.failOn)) > 0 {
+		if o.counts(c) && c.Tally().Least(probe.Severity(o.failOn)) > 0 {
 			return errAllowed
 		}
 	}
 	return nil
+}
+
+// counts reports whether --fail-on is about a column: one that was named, or where none was, the image as it is.
+func (o *probeOptions) counts(c *report.Column) bool {
+	if len(o.users)+len(o.profiles) == 0 {
+		return c.Kind == report.KindImage
+	}
+	return c.Kind == report.KindUser && slices.Contains(o.users, c.Asked) || c.Kind == report.KindProfile
 }

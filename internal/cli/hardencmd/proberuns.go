@@ -83,14 +83,13 @@ func explainProbe(err error, image string) error {
 
 // runs are the columns, those with more privileges first.
 func (o *probeOptions) runs(std files, img *store.Image) ([]probeRun, error) {
-	own := img.Config.Config.User
-	asIs := "as it is"
+	own, who := img.Config.Config.User, ""
 	if own != "" && own != "root" && own != "0" {
-		asIs += " (" + own + ")"
+		who = " (" + own + ")"
 	}
-	all := []probeRun{{kind: report.KindImage, setting: probe.Setting{Title: asIs}}}
+	all := []probeRun{{kind: report.KindImage, setting: probe.Setting{Title: "as it is" + who}}}
 	if o.against == dockerDefaults {
-		setting := probe.Setting{Title: "docker's defaults", NewPrivileges: true}
+		setting := probe.Setting{Title: "docker's defaults" + who, NewPrivileges: true}
 		all = slices.Insert(all, 0, probeRun{kind: report.KindDocker, setting: setting})
 	}
 	for _, u := range o.usersToTry(own) {
@@ -166,8 +165,12 @@ func (o *probeOptions) hints(r *report.Report) []string {
 			lines = append(lines, "run it so:    deckhand run --profile "+c.Asked+" "+r.Image)
 		}
 	}
-	if len(o.profiles) == 0 && r.Columns[own].Tally().Allowed > 0 {
+	switch {
+	case len(o.profiles) > 0 || r.Columns[own].Tally().Allowed == 0:
+	case root:
 		lines = append(lines, "make it so:   deckhand harden "+r.Image+"  (and prove that the service still works)")
+	default:
+		lines = append(lines, "take the rest away:  deckhand harden "+r.Image+"  (and prove that the service still works)")
 	}
 	return lines
 }
