@@ -136,7 +136,7 @@ func (o *hardenOptions) prove(ctx context.Context, std files, e *engine.Engine, 
 	if err != nil {
 		return nil, err
 	}
-	ho.Memory = memory
+	memory.hit, ho.Memory = view.recalled, memory
 	found, err := o.workshop.harden(ctx, ho)
 	if err != nil {
 		if ctx.Err() == nil {

@@ -14,7 +14,11 @@ import (
 // explainHarden says what stood in the way, and what to type.
 func explainHarden(ctx context.Context, err error, o *hardenOptions, s *subject) error {
 	if ctx.Err() != nil {
-		return hint.With(err, "what was found out is kept: the same command goes on where it was interrupted")
+		again := "the same command"
+		if o.fresh {
+			again += " without --fresh"
+		}
+		return hint.With(err, "what was found out is kept: "+again+" goes on where it was interrupted")
 	}
 	if e, ok := errors.AsType[*harden.BaselineError](err); ok {
 		text := fmt.Sprintf("%s does not work as it is, %s: %s", s.source, stageWords(e.Outcome.Stage), e.Outcome.Reason)

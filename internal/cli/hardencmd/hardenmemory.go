@@ -36,6 +36,7 @@ type outcomes struct {
 	dir           string
 	circumstances string // digest of what a trial depends on besides its key
 	fresh         bool   // recall nothing
+	hit           func() // told of everything that is recalled
 	temp          func(prefix string) (*store.TempDir, error)
 	now           func() time.Time
 
@@ -57,7 +58,7 @@ func (o *hardenOptions) memory(st *store.Store) (*outcomes, error) {
 	}
 	m := &outcomes{
 		dir: dir, circumstances: circumstances, fresh: o.fresh, temp: st.TempDir, now: o.workshop.now,
-		own: map[string]bool{}, hits: map[string]bool{},
+		hit: func() {}, own: map[string]bool{}, hits: map[string]bool{},
 	}
 	m.prune()
 	return m, nil
@@ -85,6 +86,7 @@ func (m *outcomes) Recall(key string) *harden.Outcome {
 		m.hits[path] = true
 	}
 	m.failed(path, &out)
+	m.hit()
 	return &out
 }
 

@@ -36,11 +36,15 @@ func TestHardenProgress(t *testing.T) {
 		o.Progress(harden.Event{Phase: harden.Watching, Note: "it listens on 80/tcp"})
 		o.Progress(harden.Event{Phase: harden.Minimising, Title: "without tmpfs /run"})
 		o.Progress(harden.Event{Phase: harden.Minimising, Title: "without tmpfs /run", Trial: failed})
+		o.Memory.Keep("k", &harden.Outcome{Stage: harden.StageDone})
+		o.Memory.Recall("k")
+		o.Progress(harden.Event{Phase: harden.Proving, Title: "again", Trial: passed})
 		return anyProof(), nil
 	}
 	const want = `baseline ✓   1.2 s  as it is
 watch               it listens on 80/tcp
 minimise ✗  12.0 s  without tmpfs /run: the service exited with code 1[2J
+prove    ✓ earlier  again
 `
 	if code, _, errOut := s.harden(t.Context(), "app"); code != 0 || errOut != want {
 		t.Errorf("exit code %d, (-want +got):\n%s", code, cmp.Diff(want, errOut))

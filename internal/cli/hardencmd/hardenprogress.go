@@ -15,8 +15,16 @@ type trialView struct {
 	std   files
 	quiet bool
 
-	mu  sync.Mutex
-	now string // the step that has begun
+	mu    sync.Mutex
+	now   string // the step that has begun
+	known bool   // what it comes to was recalled
+}
+
+// recalled says that what the next trial comes to was found out before.
+func (v *trialView) recalled() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.known = true
 }
 
 // event is harden's progress.
@@ -33,14 +41,18 @@ func (v *trialView) event(e harden.Event) {
 		v.now = fmt.Sprintf("%s: %s", e.Phase, e.Title)
 		v.std.status.Set(v.now)
 	default:
-		v.now = ""
+		took := shortSeconds(e.Trial.Took)
+		if v.known {
+			took = "earlier"
+		}
+		v.now, v.known = "", false
 		v.std.status.Clear()
-		v.ended(&e)
+		v.ended(&e, took)
 	}
 }
 
 // ended shows what came of a trial.
-func (v *trialView) ended(e *harden.Event) {
+func (v *trialView) ended(e *harden.Event, took string) {
 	mark, text := ui.Paint(v.std.err, ui.Green, "✓"), ui.Clean(e.Title)
 	if !e.Trial.Passed {
 		mark = ui.Paint(v.std.err, ui.Red, "✗")
@@ -48,7 +60,7 @@ func (v *trialView) ended(e *harden.Event) {
 	if e.Trial.Reason != "" {
 		text += ": " + ui.Clean(e.Trial.Reason)
 	}
-	v.line(e.Phase, mark, shortSeconds(e.Trial.Took), text)
+	v.line(e.Phase, mark, took, text)
 }
 
 // line writes a line of progress, which is best effort.
