@@ -226,6 +226,9 @@ func (a *answers) writePath(p string, isDir bool, c *observe.Call) {
 		return
 	}
 	dir, ok := a.s.place(resolved, isDir)
+	if path.Dir(resolved) == "/" && !isDir && !a.asRoot {
+		dir, ok = a.workdir(c)
+	}
 	if !ok {
 		return
 	}
@@ -237,6 +240,20 @@ func (a *answers) writePath(p string, isDir bool, c *observe.Call) {
 		have.Recursive = true
 		a.add(have, c)
 	}
+}
+
+// workdir answers a file that is written into the root: most likely it was named relative to where the service was
+// started. It gets a directory of its own to be started in.
+func (a *answers) workdir(c *observe.Call) (string, bool) {
+	if a.c.needs(repair.Workdir) || path.Join("/", a.s.image.Config.Config.WorkingDir) != "/" {
+		return "", false
+	}
+	dir := "/var/lib/" + a.s.userName()
+	if a.s.files.isDir(dir) {
+		dir = "/data"
+	}
+	a.add(repair.Repair{Kind: repair.Workdir, Path: dir}, c)
+	return dir, true
 }
 
 // homeOf is the home that the service gets instead of root's, where a path is in that.
@@ -284,6 +301,12 @@ func (a *answers) fileCapabilities(c *observe.Call) {
 // hidden answers a path that is missing since an empty directory in memory covers what the image has there.
 func (a *answers) hidden(c *observe.Call) {
 	p := a.s.files.resolve(c.Path, true)
+	if r, ok := a.s.rootMade(path.Dir(p)); ok && c.Path != "" {
+		if _, known := a.c.placeAt(r.Path); !known {
+			a.add(r, c)
+			return
+		}
+	}
 	have, covered := a.c.mountOf(p)
 	if c.Path == "" || !covered || have.Kind != repair.Tmpfs || p == have.Path {
 		return

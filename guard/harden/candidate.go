@@ -86,6 +86,12 @@ func (c candidate) mountOf(p string) (repair.Repair, bool) {
 	return best, best.Path != ""
 }
 
+// placeAt is the writable place at a path.
+func (c candidate) placeAt(p string) (repair.Repair, bool) {
+	r, ok := c.mountOf(p)
+	return r, ok && r.Path == p
+}
+
 // isWithin reports whether a path is a directory or below it.
 func isWithin(p, dir string) bool {
 	return p == dir || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/")

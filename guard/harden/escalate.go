@@ -23,6 +23,8 @@ type level struct {
 	propose func(context.Context, candidate, *observe.Record) ([]repair.Repair, error)
 	// keep says that the repairs stay although they alone did not help: what follows builds on them.
 	keep bool
+	// afresh says that only the places stay of what was found before.
+	afresh bool
 	// again says that the level may have more to say once its repairs were tried.
 	again bool
 }
@@ -38,7 +40,8 @@ func (s *session) levels() []level {
 		{title: "with a writable root", propose: only(repair.Repair{
 			Kind: repair.ReadWrite, Why: "it writes where a service should not, and nothing less was found to let it",
 		})},
-		{title: "as uid 0", propose: s.root},
+		{title: "as uid 0", propose: s.root, afresh: true, keep: true},
+		{title: "as uid 0 with a writable root", propose: only(repair.Repair{Kind: repair.ReadWrite, Why: "root writes all over the image"})},
 	}
 }
 
@@ -102,7 +105,7 @@ func becameUser(c *observe.Call) bool {
 
 // afterDrop proposes to start what the start-up script ran once it had given up root.
 func (s *session) afterDrop(context.Context, candidate, *observe.Record) ([]repair.Repair, error) {
-	dropped := map[int]bool{}
+	dropped, dir := map[int]bool{}, ""
 	var found []repair.Repair
 	calls := s.asRoot.Record.Calls
 	for i := range calls {
@@ -115,6 +118,7 @@ func (s *session) afterDrop(context.Context, candidate, *observe.Record) ([]repa
 			continue
 		}
 		delete(dropped, c.Process.PID) // what it runs later is its own affair
+		dir = c.Dir
 		argv := slices.Clone(c.Argv)
 		if path.Base(argv[0]) != path.Base(c.Path) || !path.IsAbs(argv[0]) && strings.Contains(argv[0], "/") {
 			argv[0] = c.Path
@@ -127,7 +131,26 @@ func (s *session) afterDrop(context.Context, candidate, *observe.Record) ([]repa
 	if len(found) != 1 {
 		return nil, nil // several programs under one that has to stay
 	}
+	if dir != "" && dir != path.Join("/", s.image.Config.Config.WorkingDir) {
+		found = append(found, repair.Repair{Kind: repair.Workdir, Path: dir, Why: "the start-up script went there"})
+		if r, ok := s.rootMade(dir); ok {
+			found = append(found, r)
+		}
+	}
 	return found, nil
+}
+
+// rootMade is the repair for a directory that the image lacks and that was made as root.
+func (s *session) rootMade(dir string) (repair.Repair, bool) {
+	for i := range s.asRoot.Record.Calls {
+		c := &s.asRoot.Record.Calls[i]
+		if c.Errno == 0 && strings.HasPrefix(c.Syscall, "mkdir") && s.files.resolve(c.Path, true) == dir && !s.files.isDir(dir) {
+			r := s.writable(dir)
+			r.Why = fmt.Sprintf("%s made it as root", c.Process.Comm)
+			return r, true
+		}
+	}
+	return repair.Repair{}, false
 }
 
 // rename proposes that the name of the user that the service wants to become is that of the uid it has already.

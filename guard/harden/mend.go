@@ -94,6 +94,9 @@ func (m *mending) climb(ctx context.Context, l level) error {
 	for m.rounds < mostRounds+len(m.s.levels()) {
 		before := *m
 		repairs, err := l.propose(ctx, m.c, m.out.Record)
+		if l.afresh && len(repairs) > 0 {
+			m.c = m.s.places(m.c)
+		}
 		repairs = slices.DeleteFunc(repairs, m.c.has)
 		if err != nil || len(repairs) == 0 {
 			return err
@@ -113,6 +116,24 @@ func (m *mending) climb(ctx context.Context, l level) error {
 		}
 	}
 	return nil
+}
+
+// places are the writable ones of a candidate, with those that root needs.
+func (s *session) places(c candidate) candidate {
+	as := &answers{s: s, asRoot: true}
+	for i := range s.asRoot.Record.Calls {
+		if call := &s.asRoot.Record.Calls[i]; call.Errno == 0 {
+			as.succeeded(call)
+		}
+	}
+	out := candidate{}
+	for _, r := range slices.Concat(c.repairs, as.proposals()) {
+		keep := r.Kind == repair.Capability && slices.Contains(s.o.Keep, r.Value)
+		if (keep || isMount(r)) && !out.has(r) {
+			out.repairs = append(out.repairs, r)
+		}
+	}
+	return out
 }
 
 // better reports whether a trial came further than another: to a later stage, or with the service still running, or

@@ -35,6 +35,8 @@ type Event struct {
 	Phase Phase
 	Title string       // "as root, watched", "without tmpfs /run"
 	Trial *proof.Trial // what came of it; nil: it begins
+	// Outcome is the same in full, with the service's output. It is not to be changed.
+	Outcome *Outcome
 	// Note is something to say besides: what was found, or decided. Then there is no Trial.
 	Note string
 }

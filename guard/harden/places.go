@@ -102,7 +102,7 @@ func (s *session) merged(places []repair.Repair) []repair.Repair {
 			r.Why = why
 		}
 		inside := slices.ContainsFunc(places, func(o repair.Repair) bool {
-			return o.Kind == r.Kind && o.Path != r.Path && isWithin(r.Path, o.Path) && (r.Kind == repair.Volume || !s.files.isDir(r.Path))
+			return o.Kind == r.Kind && o.Path != r.Path && isWithin(r.Path, o.Path) && r.Kind == repair.Volume
 		})
 		if !inside && !slices.ContainsFunc(out, func(o repair.Repair) bool { return same(o, r) }) {
 			out = append(out, r)

@@ -78,7 +78,7 @@ func (s *session) capabilities(_ context.Context, c candidate, r *observe.Record
 		}
 	}
 	for i := range r.Calls {
-		if call := &r.Calls[i]; call.Denied() && !call.Filtered && call.Errno != syscall.EROFS {
+		if call := &r.Calls[i]; call.Denied() && call.Errno != syscall.EROFS {
 			add(call)
 		}
 	}
@@ -100,7 +100,7 @@ func (s *session) root(_ context.Context, _ candidate, r *observe.Record) ([]rep
 	if refused := denials(r); len(refused) > 0 {
 		why += fmt.Sprintf(": %s was refused %s", refused[0].Process.Comm, refused[0].Syscall)
 	}
-	out := []repair.Repair{{Kind: repair.Root, Why: why}, {Kind: repair.ReadWrite, Why: "root writes all over the image"}}
+	out := []repair.Repair{{Kind: repair.Root, Why: why}}
 	for _, name := range granted() {
 		out = append(out, repair.Repair{Kind: repair.Capability, Value: name, Why: "root has it"})
 	}

@@ -34,6 +34,7 @@ type Call struct {
 	// Creates says that Path (or To) would be made.
 	Creates bool     `json:"creates,omitempty"`
 	Argv    []string `json:"argv,omitempty"` // of execve
+	Dir     string   `json:"dir,omitempty"`  // of execve: the working directory, in the container
 	ID      int64    `json:"id"`             // of set*id, and the user of chown: -1 is "unchanged"
 	Group   int64    `json:"group"`          // the group of chown
 	Socket  string   `json:"socket,omitempty"`

@@ -37,6 +37,8 @@ func (e *editor) add(r Repair) error {
 	case Environ:
 		name, value, _ := strings.Cut(r.Value, "=")
 		e.lines = append(e.lines, line{text: "ENV " + name + "=" + e.value(value), why: r.Why, env: name})
+	case Workdir:
+		e.lines = append(e.lines, line{text: "WORKDIR " + e.value(r.Path), why: r.Why})
 	case Entrypoint:
 		e.start = &r
 	case Root:
@@ -71,8 +73,11 @@ func (e *editor) change(r Repair) error {
 	return nil
 }
 
-// own gives the user a path.
+// own gives the user a path. To root everything belongs.
 func (e *editor) own(r Repair) error {
+	if isRoot(e.o.User) && !r.Missing {
+		return nil
+	}
 	command := words("chown", recursive(r), e.o.User, r.Path)
 	if r.Missing {
 		command = words("mkdir", "-p", r.Path) + " && " + command
@@ -139,7 +144,7 @@ func (r Repair) check() error {
 		}
 	}
 	switch r.Kind {
-	case Chown, Volume, Mode, StripCaps, Config:
+	case Chown, Volume, Mode, StripCaps, Config, Workdir:
 		return r.reject(!path.IsAbs(r.Path), r.Path, "is not an absolute path")
 	case Environ:
 		name, _, set := strings.Cut(r.Value, "=")

@@ -17,6 +17,7 @@ const (
 	Chown      Kind = "chown"      // Path (Recursive: all below it) belongs to the user; made where it is missing
 	Mode       Kind = "mode"       // others may read (directories: enter) Path: chmod o+rX
 	Environ    Kind = "env"        // ENV Value, "HOME=/var/lib/app"
+	Workdir    Kind = "workdir"    // WORKDIR Path: files that are named relative to it lie there
 	Passwd     Kind = "passwd"     // a line of /etc/passwd (and group) for the user; Value is the name, Path the home
 	Port       Kind = "port"       // sysctl Value, "net.ipv4.ip_unprivileged_port_start=80"
 	StripCaps  Kind = "strip-caps" // the file capabilities of Path are taken away

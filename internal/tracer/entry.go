@@ -167,6 +167,7 @@ func (e *entry) execveat() {
 func (e *entry) argv(arg int) {
 	argv, ok := e.w.mem.argv(e.task.tid, e.args[arg])
 	e.s.Argv = argv
+	e.s.Dir = e.w.directory(e.task.tid, unix.AT_FDCWD)
 	e.s.partial = e.s.partial || !ok
 }
 
