@@ -44,10 +44,14 @@ func Files(p *Proof) (map[string][]byte, error) {
 		name  string
 		write func(*Proof) ([]byte, error)
 	}{
-		{SeccompName, (*Proof).seccomp}, {RuncName, (*Proof).runcSeccomp},
+		{SeccompName, (*Proof).seccomp},
+		{RuncName, (*Proof).runcSeccomp},
 		{profile.FileName, func(p *Proof) ([]byte, error) { return p.Profile.Encode() }},
-		{RunName, (*Proof).script}, {ComposeName, (*Proof).compose}, {KubernetesName, (*Proof).kubernetes},
-		{PictureName, (*Proof).picture}, {PageName, (*Proof).page},
+		{RunName, (*Proof).script},
+		{ComposeName, (*Proof).compose},
+		{KubernetesName, (*Proof).kubernetes},
+		{PictureName, (*Proof).picture},
+		{PageName, (*Proof).page},
 		{FileName, func(p *Proof) ([]byte, error) { return encode(p, "  ") }},
 	} {
 		content, err := w.write(p)

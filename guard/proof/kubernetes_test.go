@@ -79,7 +79,8 @@ func TestKubernetes(t *testing.T) {
 		},
 		VolumeMounts: []corev1.VolumeMount{
 			{Name: "redis-data", MountPath: "/var/lib/redis", SubPath: "kept"},
-			{Name: "tmpfs-run-redis", MountPath: "/run/redis"}, {Name: "tmpfs-tmp", MountPath: "/tmp"},
+			{Name: "tmpfs-run-redis", MountPath: "/run/redis"},
+			{Name: "tmpfs-tmp", MountPath: "/tmp"},
 		},
 	}}
 	if diff := cmp.Diff(wantContainer, pod.Containers); diff != "" {
@@ -90,7 +91,8 @@ func TestKubernetes(t *testing.T) {
 		{Name: "redis-data", VolumeSource: corev1.VolumeSource{
 			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "redis-data"},
 		}},
-		{Name: "tmpfs-run-redis", VolumeSource: memory}, {Name: "tmpfs-tmp", VolumeSource: memory},
+		{Name: "tmpfs-run-redis", VolumeSource: memory},
+		{Name: "tmpfs-tmp", VolumeSource: memory},
 	}
 	if diff := cmp.Diff(wantVolumes, pod.Volumes); diff != "" {
 		t.Errorf("volumes: -want +got:\n%s", diff)

@@ -12,9 +12,7 @@ import (
 // script is run.sh.
 func (p *Proof) script() ([]byte, error) {
 	run := []string{`exec deckhand run --profile "$dir"`}
-	for _, flag := range p.mountedAndPublished() {
-		run = append(run, flag)
-	}
+	run = append(run, p.mountedAndPublished()...)
 	run = append(run, `"$@" `+word(p.image()))
 	var b strings.Builder
 	b.WriteString("#!/bin/sh\n")

@@ -100,8 +100,12 @@ func hostile() *proof.Proof {
 	p.Profile.Capabilities = []string{"CAP_NET_RAW", "CAP_NET_BIND_SERVICE"}
 	p.Profile.Tmpfs = []profile.Tmpfs{{Path: `/run/$HOME '"#{} &*!|>%@` + "`", Mode: "0700"}, {Path: "/a:b"}, {Path: "/~"}, {Path: "/-"}}
 	p.Profile.Volumes = []profile.Volume{
-		{Path: `/v/${X} 'y' # z`, Content: true}, {Path: "/data", Name: "null"}, {Path: "/other", Name: "null"}, {Path: "/c:d", Content: true},
-		{Path: "/" + strings.Repeat("long/", 40) + "way"}, {Path: "/" + strings.Repeat("long/", 40) + "path"},
+		{Path: `/v/${X} 'y' # z`, Content: true},
+		{Path: "/data", Name: "null"},
+		{Path: "/other", Name: "null"},
+		{Path: "/c:d", Content: true},
+		{Path: "/" + strings.Repeat("long/", 40) + "way"},
+		{Path: "/" + strings.Repeat("long/", 40) + "path"},
 	}
 	p.Profile.Sysctls = map[string]string{"net.ipv4.x$y": "$1 'a'\t#\u0085", "net.ipv4.ip_unprivileged_port_start": "80"}
 	p.Profile.Ports = []string{"080/tcp", "80/tcp", "80/udp", "443/sctp"}
