@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -82,22 +81,10 @@ func (l *lab) harden(ctx context.Context, s *service, r *row) (dir string, err e
 		return "", err
 	}
 	notProven := err
-	if r.proof, err = readProof(dir); err != nil {
+	if r.proof, err = proof.Read(dir); err != nil {
 		return "", errors.Join(notProven, err)
 	}
 	return dir, nil
-}
-
-func readProof(dir string) (*proof.Proof, error) {
-	content, err := os.ReadFile(filepath.Join(dir, "proof.json"))
-	if err != nil {
-		return nil, err
-	}
-	var p proof.Proof
-	if err := json.Unmarshal(content, &p); err != nil {
-		return nil, fmt.Errorf("read proof.json: %w", err)
-	}
-	return &p, nil
 }
 
 // verify builds the Dockerfile that was written, plays it with the profile that was written, and looks at all its
