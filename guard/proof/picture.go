@@ -67,7 +67,7 @@ func (p *Proof) picture() ([]byte, error) {
 	height := rowsTop + rowHeight*len(families) + rowsBottom
 	title := clip(p.name(), 30) + ": what an attacker in it can do"
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" role="img" aria-labelledby="title desc">`+"\n",
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" role="img" aria-labelledby="title desc" font-family="sans-serif" font-size="13">`+"\n",
 		pictureWidth, height)
 	fmt.Fprintf(&b, "<title id=\"title\">%s</title>\n<desc id=\"desc\">%s</desc>\n", escaped(title), escaped(fmt.Sprintf(
 		"Of %d probes %d are allowed before and %d after. %s", before.Probes, before.Allowed, after.Allowed, spoken(families))))
