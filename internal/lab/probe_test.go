@@ -71,23 +71,26 @@ func TestProbeErrors(t *testing.T) {
 	b := newBench(t)
 	l := b.lab(Options{})
 	image := b.image(nil)
-	interrupted, stop := context.WithCancelCause(t.Context())
-	stop(errors.New("enough of it"))
 	tests := map[string]struct {
-		ctx     context.Context
 		image   string
 		setting probe.Setting
+		cause   error // of an interruption
 		want    string
 	}{
-		"no image":    {t.Context(), "nosuch:1", probe.Setting{}, "nosuch"},
-		"no user":     {t.Context(), image, probe.Setting{User: "nosuch"}, "unable to find user nosuch"},
-		"no filter":   {t.Context(), image, probe.Setting{Seccomp: []byte("{")}, "profile"},
-		"interrupted": {interrupted, image, probe.Setting{}, "enough of it"},
+		"no image":    {image: "nosuch:1", want: "nosuch"},
+		"no user":     {image: image, setting: probe.Setting{User: "nosuch"}, want: "unable to find user nosuch"},
+		"no filter":   {image: image, setting: probe.Setting{Seccomp: []byte("{")}, want: "profile"},
+		"interrupted": {image: image, cause: errors.New("enough of it"), want: "enough of it"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			tt.setting.Title = name
-			c, err := l.Probe(tt.ctx, tt.image, tt.setting)
+			ctx, stop := context.WithCancelCause(t.Context())
+			defer stop(nil)
+			if tt.cause != nil {
+				stop(tt.cause)
+			}
+			c, err := l.Probe(ctx, tt.image, tt.setting)
 			if err == nil || !strings.HasPrefix(err.Error(), "probe "+name+": ") || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("%v, %v", c, err)
 			}

@@ -12,7 +12,7 @@ import (
 
 // The shape of the table, in cells.
 const (
-	severityWidth = 6 // "medium"
+	severityWidth = 6  // "medium"
 	maxTitle      = 28 // of a column's
 	maxShortTitle = 16 // where there is no room
 	gap           = "  "
@@ -20,7 +20,7 @@ const (
 
 // table is for people.
 type table struct {
-	strings.Builder
+	out     strings.Builder
 	report  *Report
 	options Options
 	name    int   // width of the probes' names
@@ -37,14 +37,14 @@ func writeTable(w io.Writer, r *Report, o Options) error {
 		folded += t.family(family)
 	}
 	if folded > 0 {
-		_, _ = fmt.Fprintf(t, "\n%s\n", t.paint(ui.Faint, fmt.Sprintf("not shown: %d that are allowed nowhere (--all shows them)", folded))) // a Builder takes all
+		t.out.WriteString("\n" + t.paint(ui.Faint, fmt.Sprintf("not shown: %d that are allowed nowhere (--all shows them)", folded)) + "\n")
 	}
 	t.summary()
 	for _, c := range r.changes() {
 		t.change(c)
 	}
 	t.footer()
-	_, err := io.WriteString(w, t.String())
+	_, err := io.WriteString(w, t.out.String())
 	return err
 }
 
@@ -97,12 +97,12 @@ func (t *table) header(c *Column) string {
 }
 
 func (t *table) heading() {
-	t.WriteString(ui.Clean(t.report.Image) + ": what an attacker could do who executes code in its containers\n\n")
-	row := strings.Repeat(" ", 2*len(gap)+severityWidth+t.name)
+	t.out.WriteString(ui.Clean(t.report.Image) + ": what an attacker could do who executes code in its containers\n\n")
+	titles := []string{strings.Repeat(" ", len(gap)+severityWidth+len(gap)+t.name)}
 	for i := range t.report.Columns {
-		row += gap + pad(t.header(&t.report.Columns[i]), t.columns[i])
+		titles = append(titles, pad(t.header(&t.report.Columns[i]), t.columns[i]))
 	}
-	t.WriteString(t.paint(ui.Bold, strings.TrimRight(row, " ")) + "\n")
+	t.out.WriteString(t.paint(ui.Bold, strings.TrimRight(strings.Join(titles, gap), " ")) + "\n")
 }
 
 // family writes the rows of a family, and returns how many it has left out.
@@ -114,7 +114,7 @@ func (t *table) family(all []probe.Probe) (folded int) {
 			continue
 		}
 		if !begun {
-			t.WriteString(string(p.Family) + "\n")
+			t.out.WriteString(string(p.Family) + "\n")
 			begun = true
 		}
 		t.row(p)
@@ -134,16 +134,16 @@ func (t *table) isFolded(p probe.Probe) bool {
 }
 
 func (t *table) row(p probe.Probe) {
-	t.WriteString(gap + pad(string(p.Severity), severityWidth) + gap + pad(p.Name, t.name))
+	t.out.WriteString(gap + pad(string(p.Severity), severityWidth) + gap + pad(p.Name, t.name))
 	for i := range t.report.Columns {
 		r := t.report.Columns[i].Of(p.Name)
 		text := t.cell(r)
-		t.WriteString(gap + t.paint(cellStyle(p, r), text))
+		t.out.WriteString(gap + t.paint(cellStyle(p, r), text))
 		if i < len(t.columns)-1 {
-			t.WriteString(strings.Repeat(" ", t.columns[i]-ui.Width(text)))
+			t.out.WriteString(strings.Repeat(" ", t.columns[i]-ui.Width(text)))
 		}
 	}
-	t.WriteString("\n")
+	t.out.WriteString("\n")
 }
 
 // cell is a result in a word or two. What is allowed stands out without colours too.
@@ -186,13 +186,13 @@ func (t *table) summary() {
 	for i := range t.report.Columns {
 		width = max(width, ui.Width(ui.Clean(t.report.Columns[i].Title)))
 	}
-	t.WriteString("\n")
+	t.out.WriteString("\n")
 	for i := range t.report.Columns {
 		c := &t.report.Columns[i]
-		t.WriteString(t.paint(ui.Bold, pad(ui.Clean(c.Title), width)) + gap + aligned(c.Tally()) + "\n")
+		t.out.WriteString(t.paint(ui.Bold, pad(ui.Clean(c.Title), width)) + gap + aligned(c.Tally()) + "\n")
 	}
 	for _, f := range t.report.failures() {
-		t.WriteString(t.paint(ui.Yellow, "not tried: ") + f.Probe + ", " + ui.Clean(f.Column) + ": " + ui.Clean(f.Why) + "\n")
+		t.out.WriteString(t.paint(ui.Yellow, "not tried: ") + f.Probe + ", " + ui.Clean(f.Column) + ": " + ui.Clean(f.Why) + "\n")
 	}
 }
 
@@ -205,7 +205,7 @@ func aligned(t probe.Tally) string {
 func (t *table) change(c change) {
 	from, to := ui.Clean(c.From.Title), ui.Clean(c.To.Title)
 	if len(c.Lost)+len(c.Gained) == 0 {
-		t.WriteString("\nthe same is allowed: " + from + ", " + to + "\n")
+		t.out.WriteString("\nthe same is allowed: " + from + ", " + to + "\n")
 		return
 	}
 	t.list("no longer possible", ui.Green, from+" -> "+to, c.Lost)
@@ -216,17 +216,17 @@ func (t *table) list(what string, style ui.Style, step string, all []probe.Probe
 	if len(all) == 0 {
 		return
 	}
-	t.WriteString("\n" + t.paint(ui.Bold, step) + ", " + t.paint(style, fmt.Sprintf("%s: %d", what, len(all))) + "\n")
+	t.out.WriteString("\n" + t.paint(ui.Bold, step) + ", " + t.paint(style, fmt.Sprintf("%s: %d", what, len(all))) + "\n")
 	for _, p := range all {
-		t.WriteString(gap + pad(string(p.Severity), severityWidth) + gap + pad(p.Name, t.name) + gap + p.Title + "\n")
+		t.out.WriteString(gap + pad(string(p.Severity), severityWidth) + gap + pad(p.Name, t.name) + gap + p.Title + "\n")
 	}
 }
 
 // footer says where to read on, and what to type.
 func (t *table) footer() {
-	t.WriteString("\n" + t.paint(ui.Faint, "what a line means:  docs/probes, or --format html") + "\n")
+	t.out.WriteString("\n" + t.paint(ui.Faint, "what a line means:  docs/probes, or --format html") + "\n")
 	for _, h := range t.options.Hints {
-		t.WriteString(ui.Clean(h) + "\n")
+		t.out.WriteString(ui.Clean(h) + "\n")
 	}
 }
 

@@ -34,6 +34,7 @@ type probeOptions struct {
 	color           string
 	all             bool
 	failOn          string
+	noDefault       bool // nobody is tried but those who are named
 }
 
 func newProbe(std files, g *global) *cobra.Command {

@@ -35,6 +35,10 @@ func (o *probeOptions) probe(ctx context.Context, std files, g *global, image st
 	if err != nil {
 		return nil, err
 	}
+	if e.SingleID && len(o.users) == 0 {
+		_, _ = fmt.Fprintln(std.err, "deckhand: note: no other user is tried: without subordinate ids there is only root") // nothing to do when stderr is gone
+		o.noDefault = true
+	}
 	runs, err := o.runs(std, img)
 	if err != nil {
 		return nil, err
@@ -111,7 +115,7 @@ func (o *probeOptions) usersToTry(own string) []string {
 	if len(o.users) > 0 {
 		return unique(o.users)
 	}
-	if own == defaultUser {
+	if own == defaultUser || o.noDefault {
 		return nil
 	}
 	return []string{defaultUser}
