@@ -19,6 +19,7 @@ type pageData struct {
 	*Report
 	Version  string
 	Families []pageFamily
+	Span     int // how many columns the table has
 	Changes  []change
 	Failures []failure
 }
@@ -45,7 +46,7 @@ func writeHTML(w io.Writer, r *Report, o Options) error {
 		return fmt.Errorf("read the page's template: %w", err)
 	}
 	r = r.clean()
-	data := pageData{Report: r, Version: o.Version, Changes: r.changes(), Failures: r.failures()}
+	data := pageData{Report: r, Version: o.Version, Span: len(r.Columns) + 2, Changes: r.changes(), Failures: r.failures()}
 	for _, all := range families() {
 		family := pageFamily{Name: all[0].Family}
 		for _, p := range all {
