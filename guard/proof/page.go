@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rogpeppe/go-internal/diff"
 	"golang.org/x/sys/unix"
 
 	"github.com/deckhand-engine/deckhand/guard/observe"
@@ -171,7 +172,7 @@ func checks(p *Proof) string {
 // repairs are the changes, with the refusals that each answers.
 func (p *Proof) repairs() string {
 	if len(p.Repairs) == 0 {
-		return "Nothing but the user had to be changed.\n"
+		return "Nothing but the user had to be changed.\n" + p.difference()
 	}
 	rows := [][]string{{"repair", "why", "what it answers"}}
 	for _, r := range p.Repairs {
@@ -181,7 +182,17 @@ func (p *Proof) repairs() string {
 		}
 		rows = append(rows, []string{code(r.String()) + lastResort(r.Kind), prose(r.Why), strings.Join(answers, "<br>")})
 	}
-	return "The Dockerfile is [" + DockerfileName + "](" + DockerfileName + ").\n\n" + table(rows...)
+	return table(rows...) + p.difference()
+}
+
+// difference is what changed in the Dockerfile.
+func (p *Proof) difference() string {
+	text := "\nThe Dockerfile is [" + DockerfileName + "](" + DockerfileName + ")"
+	if p.Original == "" || p.Original == p.Dockerfile {
+		return text + ".\n"
+	}
+	lines := diff.Diff("before", []byte(p.Original), "after", []byte(p.Dockerfile))
+	return text + ". What is new in it:\n\n" + fenced("diff", string(lines))
 }
 
 // lastResort marks the repairs that change what a service is told, not what it is given.

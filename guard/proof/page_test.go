@@ -17,6 +17,7 @@ func TestPage(t *testing.T) {
 		"check":      "(--check): in the container `redis-cli ping`\n",
 		"exercise":   "exercise it: `redis-cli save`\n",
 		"repair":     "| `chown /var/lib/redis` | redis-server writes temp-12.rdb here (openat, EACCES) | `redis-server`: `openat` `/var/lib/redis/temp-12.rdb` EACCES (3 times) |\n",
+		"difference": "\n```diff\ndiff before after\n--- before\n+++ after\n@@ -1,3 +1,4 @@\n FROM debian:12\n RUN apt-get install -y redis-server\n+USER 9000:9000\n CMD [\"redis-server\"]\n```\n",
 		"survived":   "| `redis-server` | `prlimit64` |  | EPERM | 2 |\n",
 		"refused":    "does without: `rseq`, `sysinfo`.\n",
 		"trial":      "| 2 | as 9000:9000, read-only | no | 4 | 0.41 | the service exited with code 1 after 0.2 s |\n",
@@ -57,12 +58,15 @@ func TestPageOfRoot(t *testing.T) {
 func TestHostilePage(t *testing.T) {
 	page := string(files(t, hostile())[proof.PageName])
 	for _, wrong := range []string{"<script", "](f)", "\x00", "\x1b", "\u2028", "\u202e"} {
-		if strings.Contains(page[:strings.Index(page, "```")], wrong) {
+		if strings.Contains(outside(page), wrong) {
 			t.Errorf("there is %q in\n%s", wrong, page)
 		}
 	}
+	if strings.ContainsAny(page, "\x00\x1b\u2028\u202e") {
+		t.Errorf("the page hides something: %q", page)
+	}
 	cells, rows := 0, 0
-	for line := range strings.Lines(page) {
+	for line := range strings.Lines(outside(page)) {
 		switch {
 		case !strings.HasPrefix(line, "|"):
 			cells = 0
@@ -87,4 +91,22 @@ func TestFence(t *testing.T) {
 	if want := "\n`````sh\ndeckhand harden '````\n# a title' x\n`````\n"; !strings.HasSuffix(page, want) {
 		t.Errorf("no %q in\n%s", want, page)
 	}
+}
+
+// outside is a page without its fenced blocks.
+func outside(page string) string {
+	var b strings.Builder
+	fence := ""
+	for line := range strings.Lines(page) {
+		ticks := line[:len(line)-len(strings.TrimLeft(line, "`"))]
+		switch {
+		case fence == "" && len(ticks) >= 3 && !strings.Contains(line[len(ticks):], "`"):
+			fence = ticks
+		case fence == "":
+			b.WriteString(line)
+		case len(ticks) >= len(fence) && strings.TrimSpace(line) == ticks:
+			fence = ""
+		}
+	}
+	return b.String()
 }

@@ -46,8 +46,8 @@ type Proof struct {
 // Trial is one run, in a line.
 type Trial struct {
 	Title   string        // "as root, watched", "without tmpfs /run"
-	Passed  bool          //
+	Passed  bool          // it worked, after a restart as well
 	Reason  string        // why not
-	Denials int           //
+	Denials int           // how many different calls were refused
 	Took    time.Duration // in JSON "seconds"
 }

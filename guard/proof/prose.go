@@ -2,7 +2,9 @@ package proof
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 // markup are the characters that Markdown, or a table in it, sees something in.
@@ -11,8 +13,10 @@ const markup = "\\`*_[]<>&~|#$!"
 // prose is a text within Markdown in which nothing is markup. It can stand in a table.
 func prose(text string) string {
 	var b strings.Builder
-	for _, r := range plain(text) {
-		if strings.ContainsRune(markup, r) {
+	runes := []rune(plain(text))
+	for i, r := range runes {
+		within := i > 0 && i < len(runes)-1 && isLetter(runes[i-1]) && isLetter(runes[i+1])
+		if strings.ContainsRune(markup, r) && (r != '_' || !within) { // one within a word is no markup
 			fmt.Fprintf(&b, "&#%d;", r)
 			continue
 		}
@@ -20,6 +24,8 @@ func prose(text string) string {
 	}
 	return b.String()
 }
+
+func isLetter(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 
 // code is a text as it was found: a path, a command. It can stand in a table.
 func code(text string) string {
@@ -42,8 +48,14 @@ func codes(list []string) string {
 	return strings.Join(quoted, ", ")
 }
 
-// fenced is a block of text as it was found.
+// fenced is a block of text as it was found, but for what cannot be seen.
 func fenced(language, text string) string {
+	text = strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || strconv.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, strings.ToValidUTF8(text, "?"))
 	fence := "```"
 	for strings.Contains(text, fence) {
 		fence += "`"

@@ -27,6 +27,7 @@ func sample() *proof.Proof {
 		Version: proof.Version, Source: "./Dockerfile", Context: ".", Name: "redis",
 		Command:    []string{"deckhand", "harden", "--exercise", "redis-cli save", "--output", "hardened", "./Dockerfile"},
 		Dockerfile: "FROM debian:12\nRUN apt-get install -y redis-server\nUSER 9000:9000\nCMD [\"redis-server\"]\n",
+		Original:   "FROM debian:12\nRUN apt-get install -y redis-server\nCMD [\"redis-server\"]\n",
 		Profile: profile.Profile{
 			Version: profile.Version, User: "9000:9000", Capabilities: []string{},
 			Tmpfs:   []profile.Tmpfs{{Path: "/run/redis"}, {Path: "/tmp", Mode: "1777"}},
@@ -94,6 +95,7 @@ func hostile() *proof.Proof {
 		Process: observe.Process{Comm: nasty}, Count: 2,
 	}
 	p := sample()
+	p.Original = "````\n" + nasty
 	p.Source, p.Context, p.Name, p.Command = nasty, nasty, nasty, []string{"deckhand", "harden", nasty}
 	p.Check, p.CheckHost, p.CheckFrom, p.Exercise = nasty, nasty, nasty, nasty
 	p.Profile.Image = "--privileged"
