@@ -47,7 +47,7 @@ func (p *Proof) buildFrom(dockerfile string) string {
 
 // forDocker are the comments for those who use docker.
 func (p *Proof) forDocker() []string {
-	lines := []string{"", "With docker or podman as root:", "  " + p.spelledOut("docker", RuncName)}
+	lines := []string{"", "With docker:", "  " + p.spelledOut("docker", RuncName)}
 	return append(lines, p.dockerLacks()...)
 }
 

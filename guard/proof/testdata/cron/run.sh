@@ -8,7 +8,7 @@
 # The same without a profile:
 #   deckhand run -u 0:0 --cap-drop ALL --cap-add SETGID --cap-add SETUID --security-opt no-new-privileges=false --sysctl net.core.somaxconn=1024 --sysctl net.ipv4.ip_unprivileged_port_start=1024 -v cron-var-spool-cron:/var/spool/cron cron:hardened
 #
-# With docker or podman as root:
+# With docker:
 #   docker run -u 0:0 --cap-drop ALL --cap-add SETGID --cap-add SETUID --security-opt no-new-privileges=false --sysctl net.core.somaxconn=1024 --sysctl net.ipv4.ip_unprivileged_port_start=1024 -v cron-var-spool-cron:/var/spool/cron cron:hardened
 set -eu
 dir=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)

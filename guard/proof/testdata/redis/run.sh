@@ -8,7 +8,7 @@
 # The same without a profile:
 #   deckhand run -u 9000:9000 --read-only --cap-drop ALL --security-opt no-new-privileges --security-opt seccomp=DIR/seccomp.json --sysctl net.ipv4.ip_unprivileged_port_start=1024 --tmpfs /run/redis:mode=0755,uid=9000,gid=9000 --tmpfs /tmp:mode=1777,uid=9000,gid=9000 -v redis-data:/var/lib/redis -p 127.0.0.1:6379:6379 redis:hardened
 #
-# With docker or podman as root:
+# With docker:
 #   docker run -u 9000:9000 --read-only --cap-drop ALL --security-opt no-new-privileges --security-opt seccomp=DIR/seccomp-runc.json --sysctl net.ipv4.ip_unprivileged_port_start=1024 --tmpfs /run/redis:mode=0755,uid=9000,gid=9000 --tmpfs /tmp:mode=1777,uid=9000,gid=9000 -v redis-data:/var/lib/redis -p 127.0.0.1:6379:6379 redis:hardened
 set -eu
 dir=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
