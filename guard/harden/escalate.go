@@ -153,43 +153,34 @@ func (s *session) rootMade(dir string) (repair.Repair, bool) {
 	return repair.Repair{}, false
 }
 
-// rename proposes that the name of the user that the service wants to become is that of the uid it has already.
+// rename proposes that the name of each user that the service became as root is that of the uid it has already:
+// who asks whether he is that user, or asks to become him, has what he wants.
 func (s *session) rename(ctx context.Context, c candidate, _ *observe.Record) ([]repair.Repair, error) {
-	var ids []int64
+	var ids []string
 	for i := range s.asRoot.Record.Calls {
-		if call := &s.asRoot.Record.Calls[i]; becameUser(call) && !slices.Contains(ids, call.ID) {
-			ids = append(ids, call.ID)
+		if call := &s.asRoot.Record.Calls[i]; becameUser(call) {
+			ids = union(ids, []string{strconv.FormatInt(call.ID, 10)})
 		}
 	}
-	if len(ids) != 1 || c.needs(repair.Root) {
+	if c.needs(repair.Root) || len(ids) == 0 || s.image.Files == nil {
 		return nil, nil
 	}
-	name := ""
-	for user, id := range s.files.users {
-		if id == strconv.FormatInt(ids[0], 10) && (name == "" || user < name) {
-			name = user
-		}
-	}
-	if name == "" {
-		return nil, nil
-	}
-	why := fmt.Sprintf("the service insists on being %s", name)
-	var out []repair.Repair
-	passwd, group, err := s.accounts(ctx)
+	content, err := s.image.Files.Read(ctx, "/etc/passwd", "/etc/group")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read the image's accounts: %w", err)
 	}
 	uid, gid := strconv.FormatUint(uint64(s.o.UID), 10), strconv.FormatUint(uint64(s.o.GID), 10)
-	for line := range strings.Lines(passwd) {
+	var out []repair.Repair
+	for line := range strings.Lines(string(content["/etc/passwd"])) {
 		line = strings.TrimRight(line, "\n")
 		f := strings.Split(line, ":")
-		if len(f) != 7 || f[0] != name {
+		if len(f) != 7 || !slices.Contains(ids, f[2]) {
 			continue
 		}
-		own := f[3]
+		why := fmt.Sprintf("the service insists on being %s", f[0])
+		out = append(out, regroup(string(content["/etc/group"]), f[3], gid, why)...)
 		f[2], f[3] = uid, gid
 		out = append(out, repair.Repair{Kind: repair.Config, Path: "/etc/passwd", Old: line, Value: strings.Join(f, ":"), Why: why})
-		out = append(out, regroup(group, own, gid, why)...)
 	}
 	return out, nil
 }
@@ -207,22 +198,10 @@ func regroup(group, from, to, why string) []repair.Repair {
 	return nil
 }
 
-// accounts are the image's /etc/passwd and /etc/group.
-func (s *session) accounts(ctx context.Context) (passwd, group string, err error) {
-	if s.image.Files == nil {
-		return "", "", nil
-	}
-	content, err := s.image.Files.Read(ctx, "/etc/passwd", "/etc/group")
-	if err != nil {
-		return "", "", fmt.Errorf("read the image's accounts: %w", err)
-	}
-	return string(content["/etc/passwd"]), string(content["/etc/group"]), nil
-}
-
 // directives proposes to take lines out of configuration files: those which name what was refused. It is a last
 // resort, since it guesses what a line means.
 func (s *session) directives(ctx context.Context, _ candidate, r *observe.Record) ([]repair.Repair, error) {
-	words := refusedWords(r)
+	words := s.refusedWords(r)
 	files := s.configuration(r)
 	if len(words) == 0 || len(files) == 0 || s.image.Files == nil {
 		return nil, nil
@@ -252,11 +231,13 @@ func (s *session) directives(ctx context.Context, _ candidate, r *observe.Record
 	return out, nil
 }
 
-// refusedWords are what lines begin with that ask for what was refused.
-func refusedWords(r *observe.Record) []string {
+// refusedWords are what lines begin with that ask for what was refused. Some services see that they are not root and
+// do not even ask.
+func (s *session) refusedWords(r *observe.Record) []string {
 	var words []string
-	for _, c := range denials(r) {
+	for _, c := range slices.Concat(denials(r), s.asRoot.Record.Calls) {
 		switch {
+		case c.Errno == 0 && !becameUser(&c) && c.Syscall != "chroot":
 		case isIdentity(c.Syscall), strings.HasSuffix(c.Syscall, "chown"), c.Syscall == "fchownat":
 			words = append(words, "user", "username", "group", "groupname", "run_?as", "uid", "gid", "[a-z_.-]*[._-](user|username|group|groupname)",
 				`listen\.(owner|group|mode)`, "chown")

@@ -11,7 +11,7 @@ import (
 // It is delta debugging (Zeller, Hildebrandt 2002) over complements, where a part that cannot be left out is not
 // tried again until something else could be: in most services most of what was repaired is needed.
 func minimal[T any](ctx context.Context, items []T, test func(context.Context, []T) (bool, error)) ([]T, error) {
-	const many = 8 // more are first tried in halves, quarters, …
+	const many = 12 // more are first tried in halves, quarters, …
 	size := 1
 	if len(items) > many {
 		size = (len(items) + 1) / 2

@@ -11,6 +11,7 @@ import (
 // minimise drops every repair that the service does not need, and makes the others smaller where that will do.
 func (s *session) minimise(ctx context.Context, c candidate) (candidate, error) {
 	fixed, free := s.kept(c)
+	slices.SortStableFunc(free, func(a, b repair.Repair) int { return price(b) - price(a) }) // the dearest go first
 	works := func(ctx context.Context, repairs []repair.Repair) (bool, error) {
 		next := c.only(slices.Concat(fixed, repairs))
 		out, err := s.try(ctx, test{phase: Minimising, title: "without " + list(missing(free, repairs)), candidate: next})
@@ -27,6 +28,15 @@ func (s *session) minimise(ctx context.Context, c candidate) (candidate, error) 
 		return c, err
 	}
 	return s.shrink(ctx, c.only(slices.Concat(fixed, repairs)))
+}
+
+// price orders repairs by how much they give away or change: where one of two will do, the dearer goes.
+func price(r repair.Repair) int {
+	order := []repair.Kind{
+		repair.Tmpfs, repair.Port, repair.Mode, repair.Chown, repair.Volume, repair.StripCaps, repair.Environ, repair.Workdir,
+		repair.Passwd, repair.Entrypoint, repair.Config, repair.Capability, repair.ReadWrite, repair.Root,
+	}
+	return slices.Index(order, r.Kind)
 }
 
 // kept divides the repairs into those that the user wants in any case and the others.

@@ -107,7 +107,7 @@ func (s *session) cannot(t test, err error) (*Outcome, error) {
 
 // patience is how long the check may take to pass: as root it did within plain.Ready.
 func (s *session) patience(watched bool) time.Duration {
-	const grace = 3 * time.Second
+	const grace = 2 * time.Second
 	ready := s.plain.Ready
 	if watched {
 		ready = max(2*ready, s.asRoot.Ready)
