@@ -28,8 +28,8 @@ func TestDocumented(t *testing.T) {
 		reflect.TypeFor[proof.Proof](), reflect.TypeFor[repair.Repair](), reflect.TypeFor[observe.Call](),
 		reflect.TypeFor[observe.Process](), reflect.TypeFor[probe.Column](), reflect.TypeFor[probe.Result](),
 	} {
-		for i := range of.NumField() {
-			name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
+		for field := range of.Fields() {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			if name == "" || !strings.Contains(page, "`"+name+"`") {
 				t.Errorf("%v: the field %q is not there", of, name)
 			}

@@ -75,7 +75,15 @@ func look(dir string) (exists bool, err error) {
 			return true, fmt.Errorf("write proof: %s is a directory", filepath.Join(dir, name))
 		}
 	}
-	return true, nil
+	return true, mayMake(dir)
+}
+
+// mayMake reports what keeps files from being made in a directory.
+func mayMake(dir string) error {
+	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
+		return fmt.Errorf("write proof: make files in %s: %w", dir, err)
+	}
+	return nil
 }
 
 // lookAbove says why dir cannot be made.
@@ -95,7 +103,7 @@ func lookAbove(dir string) error {
 	if err != nil {
 		return fmt.Errorf("write proof: %w", err)
 	}
-	return nil
+	return mayMake(above)
 }
 
 // isProof reports whether the file is a proof, of any version.

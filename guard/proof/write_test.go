@@ -215,6 +215,27 @@ func TestFullDisk(t *testing.T) {
 	full()
 }
 
+// TestReadOnly says before the work that its result cannot be written.
+func TestReadOnly(t *testing.T) {
+	need.Root(t)
+	disk := t.TempDir()
+	if err := unix.Mount("tmpfs", disk, "tmpfs", unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(disk, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, dir := range []string{disk, filepath.Join(disk, "proof")} {
+		for _, err := range []error{proof.MayWrite(dir), proof.Write(dir, sample())} {
+			if want := "write proof: make files in " + disk + ": read-only file system"; err == nil || err.Error() != want {
+				t.Errorf("%s: error %v, want %s", dir, err, want)
+			}
+		}
+	}
+}
+
 // TestSweep removes what somebody who was killed has left, and leaves alone who still works.
 func TestSweep(t *testing.T) {
 	above := t.TempDir()
