@@ -60,15 +60,29 @@ func Setresuid(uid uint32) error {
 	return errno(e)
 }
 
-// Seccomp loads a filter of 8-byte BPF instructions on the calling thread; flags are
-// SECCOMP_FILTER_FLAG_*.
-func Seccomp(filter []byte, flags uint32) error {
-	prog := struct {
-		length uint16
-		filter *byte
-	}{uint16(len(filter) / 8), unsafe.SliceData(filter)}
-	_, _, e := syscall.RawSyscall(sysSeccomp, seccompSetModeFilter, uintptr(flags), uintptr(unsafe.Pointer(&prog)))
-	return errno(e)
+// Filter is a seccomp filter: BPF instructions of 8 bytes, and SECCOMP_FILTER_FLAG_*.
+type Filter struct {
+	Program []byte
+	Flags   uint32
+}
+
+// sockFprog is the kernel's struct sock_fprog.
+type sockFprog struct {
+	length uint16
+	filter *byte
+}
+
+func (f *Filter) prog() *sockFprog {
+	return &sockFprog{uint16(len(f.Program) / 8), unsafe.SliceData(f.Program)}
+}
+
+// Load loads the filter on the calling thread.
+func (f *Filter) Load() error { return errno(load(f.prog(), f.Flags)) }
+
+//go:nosplit
+func load(prog *sockFprog, flags uint32) syscall.Errno {
+	_, _, e := syscall.RawSyscall(sysSeccomp, seccompSetModeFilter, uintptr(flags), uintptr(unsafe.Pointer(prog)))
+	return e
 }
 
 // NewSessionKeyring gives the process a session keyring of its own.
@@ -81,19 +95,4 @@ func NewSessionKeyring() error {
 func Ioctl(fd int, request uintptr, arg unsafe.Pointer) (int, error) {
 	r, _, e := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), request, uintptr(arg))
 	return int(r), errno(e)
-}
-
-// Execveat executes the file that is open as fd.
-func Execveat(fd int, argv, envv []*byte) error {
-	empty := new(byte)
-	_, _, e := syscall.RawSyscall6(sysExecveat, uintptr(fd), uintptr(unsafe.Pointer(empty)), uintptr(unsafe.Pointer(&argv[0])),
-		uintptr(unsafe.Pointer(&envv[0])), AT_EMPTY_PATH, 0)
-	return errno(e)
-}
-
-// Execve executes a path.
-func Execve(path *byte, argv, envv []*byte) error {
-	_, _, e := syscall.RawSyscall(syscall.SYS_EXECVE, uintptr(unsafe.Pointer(path)), uintptr(unsafe.Pointer(&argv[0])),
-		uintptr(unsafe.Pointer(&envv[0])))
-	return errno(e)
 }

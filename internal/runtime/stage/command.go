@@ -100,21 +100,33 @@ func execute(c *child) error {
 	if p.Init {
 		return c.executeInit(envv)
 	}
-	if err := c.loadSeccomp(); err != nil {
-		return err
+	loading, executing := raw.Execve(c.takeFilter(), path, argv, envv)
+	if loading != nil {
+		return notLoaded(loading)
 	}
-	return notExecuted(c.exe, raw.Execve(path, argv, envv))
+	return notExecuted(c.exe, executing)
 }
 
-// loadSeccomp loads the filter, once.
-func (c *child) loadSeccomp() error {
-	filter := c.plan.Seccomp
-	if len(filter) == 0 {
+// takeFilter is the seccomp filter, once; nil where there is none, or where it has been loaded.
+func (c *child) takeFilter() *raw.Filter {
+	program := c.plan.Seccomp
+	if len(program) == 0 {
 		return nil
 	}
 	c.plan.Seccomp = nil
-	return fail("load the seccomp filter", raw.Seccomp(filter, c.plan.SeccompFlags))
+	return &raw.Filter{Program: program, Flags: c.plan.SeccompFlags}
 }
+
+// loadFilter loads the filter ahead of execve. It should let pass what Go's runtime may want until then.
+func (c *child) loadFilter() error {
+	f := c.takeFilter()
+	if f == nil {
+		return nil
+	}
+	return notLoaded(f.Load())
+}
+
+func notLoaded(err error) error { return fail("load the seccomp filter", err) }
 
 // notExecuted is the error of execve itself.
 func notExecuted(path string, err error) error {

@@ -26,10 +26,11 @@ func (c *child) executeInit(envv []*byte) error {
 	if err := raw.ClearCloseOnExec(c.sock); err != nil {
 		return fail("keep the socket", err)
 	}
-	if err := c.loadSeccomp(); err != nil {
-		return err
+	loading, executing := raw.Execveat(c.takeFilter(), c.fds[exe], argv, envv)
+	if loading != nil {
+		return notLoaded(loading)
 	}
-	return fail("execute the init", raw.Execveat(c.fds[exe], argv, envv))
+	return fail("execute the init", executing)
 }
 
 // ReportNotExecuted tells the parent why path could not be executed, and returns the exit code.

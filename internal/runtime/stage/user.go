@@ -76,7 +76,7 @@ func becomeUser(c *child) error {
 	if !p.NoNewPrivileges {
 		// Without no_new_privs the kernel takes a filter from nobody but root of the user namespace: it
 		// must be loaded here, and let the steps up to execve pass.
-		if err := c.loadSeccomp(); err != nil {
+		if err := c.loadFilter(); err != nil {
 			return err
 		}
 	}
