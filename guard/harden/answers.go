@@ -53,7 +53,7 @@ func (a *answers) proposals() []repair.Repair {
 			out = append(out, r)
 		}
 	}
-	places = a.s.merged(places)
+	places = a.s.merged(a.c, places)
 	out = slices.DeleteFunc(out, func(r repair.Repair) bool { // the user's own anyway
 		return (r.Kind == repair.Mode || r.Kind == repair.Chown) && slices.ContainsFunc(places, func(place repair.Repair) bool {
 			return r.Path == place.Path || (place.Recursive || place.Kind == repair.Tmpfs) && isWithin(r.Path, place.Path)

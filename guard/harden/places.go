@@ -64,8 +64,8 @@ func (s *session) place(p string, isDir bool) (dir string, ok bool) {
 		child, parent, made = parent, path.Dir(parent), true
 	}
 	isScratch := slices.Contains(scratch(), parent)
-	if made && (shared(parent) || isScratch) {
-		return child, true
+	if made && (shared(parent) || isScratch || s.files.holds[parent]) {
+		return child, true // what else the parent holds is none of the service's to change
 	}
 	return parent, !shared(parent)
 }
@@ -86,17 +86,19 @@ func (s *session) volume(dir string) repair.Repair {
 	return repair.Repair{Kind: repair.Volume, Path: dir, Missing: !s.files.isDir(dir), Recursive: s.files.hasBelow(dir)}
 }
 
-// merged drops places within others that the service makes itself there, and those that lie close together become
-// one.
-func (s *session) merged(places []repair.Repair) []repair.Repair {
-	const crowd = 6 // so many siblings are names that a service makes up
+// merged drops places within others that the service makes itself there. Many in one directory, those of a candidate
+// counted too, become that: they have names that the service makes up.
+func (s *session) merged(c candidate, places []repair.Repair) []repair.Repair {
+	const crowd = 6
 	siblings := map[string]int{}
-	for _, r := range places {
-		siblings[path.Dir(r.Path)]++
+	for _, r := range slices.Concat(places, c.repairs) {
+		if isMount(r) && !s.files.isDir(r.Path) {
+			siblings[path.Dir(r.Path)]++
+		}
 	}
 	var out []repair.Repair
 	for _, r := range places {
-		if parent := path.Dir(r.Path); siblings[parent] > crowd && !shared(parent) {
+		if parent := path.Dir(r.Path); siblings[parent] > crowd && !shared(parent) && !s.files.isDir(r.Path) {
 			why := r.Why
 			r = s.writable(parent)
 			r.Why = why

@@ -17,13 +17,14 @@ const maxLinks = 40
 type tree struct {
 	files map[string]guard.File
 	full  map[string]bool // directories that hold something besides directories, somewhere below
+	holds map[string]bool // directories that hold something besides directories, themselves
 	// parents are the directories that are not empty.
 	parents map[string]bool
 	users   map[string]string // ids by name, as /etc/passwd has them
 }
 
 func readTree(ctx context.Context, img *guard.Image) (*tree, error) {
-	t := &tree{files: map[string]guard.File{}, full: map[string]bool{}, parents: map[string]bool{}, users: map[string]string{}}
+	t := &tree{files: map[string]guard.File{}, full: map[string]bool{}, holds: map[string]bool{}, parents: map[string]bool{}, users: map[string]string{}}
 	if img.Files == nil {
 		return t, nil
 	}
@@ -31,6 +32,7 @@ func readTree(ctx context.Context, img *guard.Image) (*tree, error) {
 		t.files[f.Path] = f
 		t.parents[path.Dir(f.Path)] = true
 		if !f.Mode.IsDir() {
+			t.holds[path.Dir(f.Path)] = true
 			for d := path.Dir(f.Path); d != "/" && !t.full[d]; d = path.Dir(d) {
 				t.full[d] = true
 			}
