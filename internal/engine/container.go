@@ -61,6 +61,9 @@ type Container struct {
 	Config Config
 	// Attach is runtime.StartOptions.Attach, for the next Start; may be nil.
 	Attach func(pid int) error
+	// Filter takes the place of the recorded seccomp filter at the next Start, and of none that is entered later; nil:
+	// the recorded one.
+	Filter *specs.LinuxSeccomp
 	// Unwritable is told of mounts that the user cannot write to, before anything runs; may be nil.
 	Unwritable func(Unwritable)
 
@@ -179,6 +182,9 @@ func (c *Container) Start(ctx context.Context, stdio runtime.Stdio, check func(o
 		return nil, c.releaseNetwork(ctx, err)
 	}
 	s.Stdio, s.CheckUser, s.Attach = stdio, check, c.Attach
+	if c.Filter != nil {
+		s.Options.Seccomp, s.Options.SeccompUnconfined = c.Filter, false
+	}
 	if c.watchesMounts() {
 		s.Filled = c.lookAtMounts
 	}

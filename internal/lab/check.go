@@ -105,7 +105,7 @@ func (t *trial) healthCheck(args []string, limit time.Duration) check {
 	return func(ctx context.Context, s *service, _ int) result {
 		o := engine.ExecOptions{Args: args}
 		if t.tracer != nil {
-			o.Attach = t.tracer.Attach
+			o.Attach, o.Seccomp = t.tracer.Attach, t.container.Filter
 		}
 		x := &execution{service: s, limit: limit, start: inContainer(t.lab.o.Engine, t.container, o)}
 		return x.run(ctx)

@@ -339,6 +339,10 @@ func TestHostCheck(t *testing.T) {
 			script: served, want: done,
 			options: Options{CheckHost: `deckhand exec "$DECKHAND_CONTAINER" test -s /srv/starts`},
 		},
+		"deckhand exec into a watched container": {
+			script: served, want: done, trial: harden.Trial{Observe: true},
+			options: Options{CheckHost: `deckhand exec "$DECKHAND_CONTAINER" test -s /srv/starts`},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) { tt.run(t, b) })
