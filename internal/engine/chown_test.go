@@ -40,7 +40,8 @@ func rootsVolume(t *testing.T, e *Engine) string {
 	}
 	must(t, os.Link(p("linked"), p("sub/linked")))
 	must(t, os.Link(p("outside"), filepath.Join(filepath.Dir(dir), "further")))
-	must(t, os.Symlink("/etc/passwd", p("symlink")))
+	must(t, os.WriteFile(filepath.Join(filepath.Dir(dir), "victim"), nil, 0o600))
+	must(t, os.Symlink("../victim", p("symlink")))
 	must(t, syscall.Mkfifo(p("fifo"), 0o600))
 	must(t, errors.Join(os.Chown(p("theirs"), 33, 0), os.Chown(p("shadow"), 0, 42)))
 	must(t, syscall.Chmod(p("su"), 0o4755))
@@ -113,7 +114,7 @@ func TestChownVolume(t *testing.T) {
 			if st := stat(t, filepath.Join(dir, "su")); st.Mode&0o7777 != 0o755 {
 				t.Errorf("a set-id program is kept: %o", st.Mode)
 			}
-			if st := stat(t, "/etc/passwd"); st.Uid != 0 {
+			if st := stat(t, filepath.Join(filepath.Dir(dir), "victim")); st.Uid != 0 {
 				t.Error("a link was followed")
 			}
 			again, err := e.ChownVolume(t.Context(), "data", tt.chown)
@@ -173,6 +174,22 @@ func TestChownRefuses(t *testing.T) {
 	must(t, err)
 	if got.Changed.Count != 2 || stat(t, host+"/sub").Gid != 9000 {
 		t.Errorf("stopped: %+v", got)
+	}
+}
+
+// What a killed container left of the first filling belongs to the volume.
+func TestChownAfterKilledFilling(t *testing.T) {
+	need.Root(t)
+	e, root := newEngine(t), imageRoot(t, 0)
+	must(t, e.Store.CreateVolume(&store.Volume{Name: "data"}))
+	v := named(e, "data", "/srv/data")
+	if ok, err := v.copyAside(fillingOf(v.Dir).whole, root, 0); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	got, err := e.ChownVolume(t.Context(), "data", Chown{UID: 9000, GID: 9000, All: true, Apply: true})
+	must(t, err)
+	if got.Seen != 6 || got.Outside.Count != 0 || stat(t, filepath.Join(v.Dir, "sub/same")).Uid != 9000 {
+		t.Errorf("%+v", got)
 	}
 }
 
