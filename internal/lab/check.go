@@ -201,6 +201,7 @@ func (t *trial) await(ctx context.Context, s *service, round int) result {
 }
 
 func (t *trial) repeat(ctx context.Context, c check, s *service, round int) result {
+	var last result // of an attempt that was not cut short
 	for pause := firstPause; ; pause = min(pause*3/2, lastPause) {
 		res := c(ctx, s, round)
 		switch {
@@ -212,13 +213,16 @@ func (t *trial) repeat(ctx context.Context, c check, s *service, round int) resu
 		case res.passed && !s.hasExited():
 			return res
 		}
+		if ctx.Err() == nil || last.reason == "" {
+			last = res
+		}
 		if survives(ctx, s, pause) {
 			continue
 		}
 		if s.hasExited() {
 			return result{reason: s.epitaph(), output: res.output}
 		}
-		res.reason = fmt.Sprintf("the check did not pass within %.1f s: it %s", t.patienceOf(round).Seconds(), res.reason)
-		return res
+		last.reason = fmt.Sprintf("the check did not pass within %.1f s: it %s", t.patienceOf(round).Seconds(), last.reason)
+		return last
 	}
 }

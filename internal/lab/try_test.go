@@ -114,6 +114,10 @@ func TestTry(t *testing.T) {
 			script: "kill -9 $$ & sh -c 'kill -ABRT $$'; exit 134", options: Options{Settle: time.Minute},
 			want: harden.Outcome{Stage: harden.StageCheck, Exited: true, Reason: "the service exited with code 134 after 0."},
 		},
+		"never works, and is asked until the end": {
+			script: served, options: Options{Check: "sleep 0.5; echo not yet; exit 4"}, trial: harden.Trial{Patience: 900 * time.Millisecond},
+			want: harden.Outcome{Stage: harden.StageCheck, Reason: "the check did not pass within 0.9 s: it failed with code 4: not yet", Output: "not yet\n"},
+		},
 		"never works": {
 			script: served, options: Options{Check: "echo not yet; exit 4"}, trial: harden.Trial{Patience: brief},
 			want: harden.Outcome{Stage: harden.StageCheck, Reason: "the check did not pass within 0.3 s: it failed with code 4: not yet", Output: "not yet\n"},
