@@ -69,13 +69,16 @@ func (o *hardenOptions) baselineHints(s *subject, out *harden.Outcome) []string 
 		hints = append(hints, "see it by itself:                  "+s.tryCommand())
 		return append(hints, "what it needs to run (ENV, CMD) must be in the image: harden starts it as it is")
 	}
-	if o.check == "" && o.checkHost == "" {
+	switch {
+	case out.Stage == harden.StageExercise:
+		hints = append(hints, "how an exercise is run, and when:  docs/harden.md")
+	case o.check == "" && o.checkHost == "":
 		hints = append(
 			hints,
 			"say when it works:                 deckhand harden --check 'COMMAND in the container' "+s.arg,
 			"or from outside:                   deckhand harden --check-host 'COMMAND with $DECKHAND_HOST and $DECKHAND_PORT_…' "+s.arg,
 		)
-	} else {
+	default:
 		hints = append(hints, "what a check is given and when:    docs/harden.md")
 	}
 	return append(hints, "give it more time:                 deckhand harden --check-timeout 2m "+s.arg)

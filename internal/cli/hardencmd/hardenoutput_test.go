@@ -58,6 +58,7 @@ prove    ✓ earlier  again
 func TestHardenFailures(t *testing.T) {
 	ended := harden.Outcome{Stage: harden.StageCheck, Exited: true, Reason: "the service exited with code 1 after 0.2 s", Output: "one\r\nno \x1b[31mconfig\n"}
 	deaf := harden.Outcome{Stage: harden.StageCheck, Reason: "the check did not pass within 30.0 s: it failed with code 1"}
+	exercise := harden.Outcome{Stage: harden.StageExercise, Reason: "the exercise failed with code 1"}
 	again := harden.Outcome{Stage: harden.StageRestart, Reason: "the service exited with code 2"}
 	tests := map[string]struct {
 		err  error
@@ -77,6 +78,10 @@ func TestHardenFailures(t *testing.T) {
 `},
 		"their check fails": {&harden.BaselineError{Outcome: deaf}, []string{"--check", "x"}, `deckhand: app/Dockerfile does not work as it is, before its check passed: the check did not pass within 30.0 s: it failed with code 1
   what a check is given and when:    docs/harden.md
+  give it more time:                 deckhand harden --check-timeout 2m app
+`},
+		"the exercise fails": {&harden.BaselineError{Outcome: exercise}, []string{"--exercise", "x"}, `deckhand: app/Dockerfile does not work as it is, in the exercise: the exercise failed with code 1
+  how an exercise is run, and when:  docs/harden.md
   give it more time:                 deckhand harden --check-timeout 2m app
 `},
 		"no proof": {&harden.UnprovenError{Reason: "no repair helps", Outcome: again}, nil, `deckhand: app/Dockerfile: no repair helps; the last attempt, after a restart: the service exited with code 2
