@@ -87,7 +87,7 @@ func (w *chowner) visit(fd int, name string, st *unix.Stat_t) error {
 		if st.Uid != 0 && st.Uid != w.UID {
 			w.report.OthersFiles.add(name, st)
 		}
-	case severalNames(st) && w.names[inodeOf(st)] != st.Nlink:
+	case severalNames(st) && w.names[inodeOf(st)] != uint64(st.Nlink): //nolint:unconvert // 32 bits on arm64
 		w.report.Outside.add(name, st)
 	default:
 		w.give(opened{fd, name, st}, uid, gid)
