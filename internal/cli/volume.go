@@ -130,7 +130,7 @@ func explainVolume(err error) error {
 }
 
 // completeVolumes offers the names of the volumes that there are.
-func (a *app) completeVolumes(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+func (a *app) completeVolumes(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
 	s, err := a.outerStore(cmd.Context())
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -141,7 +141,7 @@ func (a *app) completeVolumes(cmd *cobra.Command, args []string, _ string) ([]st
 	}
 	var names []string
 	for _, v := range all {
-		if !slices.Contains(args, v.Name) {
+		if strings.HasPrefix(v.Name, prefix) && !slices.Contains(args, v.Name) {
 			names = append(names, v.Name)
 		}
 	}
