@@ -26,9 +26,14 @@ type answers struct {
 // will be refused next: so most of it is found in one run.
 func (s *session) answer(c candidate, r *observe.Record) []repair.Repair {
 	seen := &answers{s: s, c: c}
-	for i := range r.Calls {
-		if r.Calls[i].Errno != 0 && !r.Calls[i].Filtered {
-			seen.refused(&r.Calls[i])
+	for _, asks := range []bool{false, true} { // who only asks may not care for the answer
+		for i := range r.Calls {
+			if call := &r.Calls[i]; call.Errno != 0 && !call.Filtered && isQuestion(call) == asks {
+				seen.refused(call)
+			}
+		}
+		if len(seen.found) > 0 {
+			break
 		}
 	}
 	if len(seen.found) == 0 {
@@ -67,7 +72,7 @@ func (a *answers) add(r repair.Repair, c *observe.Call) {
 	const most = 4 // refusals are kept for one repair
 	i := slices.IndexFunc(a.found, func(have repair.Repair) bool { return same(have, r) })
 	if i < 0 {
-		r.Why = a.why(c)
+		r.Why = a.why(r, c)
 		a.found = append(a.found, r)
 		i = len(a.found) - 1
 	}
@@ -77,10 +82,13 @@ func (a *answers) add(r repair.Repair, c *observe.Call) {
 }
 
 // why is what a call was about, in a clause.
-func (a *answers) why(c *observe.Call) string {
+func (a *answers) why(r repair.Repair, c *observe.Call) string {
 	what := c.Path
-	if what == "" {
+	switch {
+	case what == "":
 		what = c.Address
+	case isMount(r): // names of files may be made up
+		what = "in " + r.Path
 	}
 	doing := "reads"
 	switch {
@@ -137,7 +145,7 @@ func (a *answers) refused(c *observe.Call) {
 // succeeded answers what a call that root was allowed will be refused.
 func (a *answers) succeeded(c *observe.Call) {
 	switch {
-	case changesOthers(c):
+	case changesOthers(c), isQuestion(c):
 	case c.Syscall == "bind":
 		a.listen(c)
 	case wantsWrite(c):
@@ -145,6 +153,11 @@ func (a *answers) succeeded(c *observe.Call) {
 	case c.Path != "" && (strings.HasPrefix(c.Syscall, "open") || strings.HasPrefix(c.Syscall, "execve")):
 		a.read(c)
 	}
+}
+
+// isQuestion reports whether a call does nothing but ask what would be allowed.
+func isQuestion(c *observe.Call) bool {
+	return c.Syscall == "access" || c.Syscall == "faccessat" || c.Syscall == "faccessat2"
 }
 
 // changesOthers reports whether a call is the privilege itself, which no place and no owner can give.

@@ -21,10 +21,10 @@ type level struct {
 	title string
 	// propose gives repairs for what a candidate came to; none: the level has nothing to say.
 	propose func(context.Context, candidate, *observe.Record) ([]repair.Repair, error)
+	// from is what the level begins with; nil: what was found so far.
+	from func(*mending) attempt
 	// keep says that the repairs stay although they alone did not help: what follows builds on them.
 	keep bool
-	// afresh says that only the places stay of what was found before.
-	afresh bool
 	// again says that the level may have more to say once its repairs were tried.
 	again bool
 }
@@ -32,15 +32,17 @@ type level struct {
 // levels are what is tried, the least of changes first.
 func (s *session) levels() []level {
 	return []level{
+		{title: "with the directories that the image has there", propose: s.covered, keep: true},
 		{title: "with an entry in /etc/passwd", propose: s.entry, keep: true},
 		{title: "without the part that needs root", propose: s.afterDrop},
 		{title: "with its own user's name", propose: s.rename, keep: true},
 		{title: "without the lines that ask for root", propose: s.directives},
-		{title: "with capabilities", propose: s.capabilities, again: true, keep: true},
+		{title: "with capabilities", propose: s.capabilities, from: (*mending).answers, again: true},
+		{title: "with all that and capabilities", propose: s.capabilities, again: true, keep: true},
 		{title: "with a writable root", propose: only(repair.Repair{
 			Kind: repair.ReadWrite, Why: "it writes where a service should not, and nothing less was found to let it",
 		})},
-		{title: "as uid 0", propose: s.root, afresh: true, keep: true},
+		{title: "as uid 0", propose: s.root, from: (*mending).places, keep: true},
 		{title: "as uid 0 with a writable root", propose: only(repair.Repair{Kind: repair.ReadWrite, Why: "root writes all over the image"})},
 	}
 }
@@ -49,6 +51,19 @@ func only(r repair.Repair) func(context.Context, candidate, *observe.Record) ([]
 	return func(context.Context, candidate, *observe.Record) ([]repair.Repair, error) {
 		return []repair.Repair{r}, nil
 	}
+}
+
+// covered proposes to give back, empty, the directories of the image that places in memory hide.
+func (s *session) covered(_ context.Context, c candidate, _ *observe.Record) ([]repair.Repair, error) {
+	var out []repair.Repair
+	for p, f := range s.files.files {
+		parent, ok := c.placeAt(path.Dir(p))
+		if !ok || parent.Kind != repair.Tmpfs || !f.Mode.IsDir() {
+			continue
+		}
+		out = append(out, repair.Repair{Kind: repair.Tmpfs, Path: p, Why: "the image has the directory"})
+	}
+	return ordered(out), nil
 }
 
 // userName is the name of the user that may be added.

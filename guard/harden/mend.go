@@ -13,12 +13,18 @@ import (
 // mostRounds is how often refusals are answered before it is given up.
 const mostRounds = 24
 
+// attempt is a candidate and what it came to.
+type attempt struct {
+	c   candidate
+	out *Outcome
+}
+
 // mending is the search for a candidate that works.
 type mending struct {
-	s      *session
-	c      candidate
-	out    *Outcome
-	rounds int
+	s *session
+	attempt
+	answered attempt // what the answers to refusals alone came to
+	rounds   int
 }
 
 // mend finds repairs with which the service works as the user. They are more than it needs.
@@ -33,6 +39,7 @@ func (s *session) mend(ctx context.Context) (candidate, error) {
 	if err := m.answerAll(ctx); err != nil {
 		return m.c, err
 	}
+	m.answered = m.attempt
 	for _, l := range s.levels() {
 		if m.out.Passed {
 			break
@@ -57,7 +64,7 @@ func (m *mending) try(ctx context.Context, c candidate, title string) error {
 	if out.Record == nil {
 		out.Record = &observe.Record{}
 	}
-	m.c, m.out = c, out
+	m.attempt = attempt{c, out}
 	return nil
 }
 
@@ -91,49 +98,51 @@ func list(repairs []repair.Repair) string {
 
 // climb goes one level up, and back where that led nowhere.
 func (m *mending) climb(ctx context.Context, l level) error {
-	for m.rounds < mostRounds+len(m.s.levels()) {
-		before := *m
+	const most = 5 // times that a level is asked
+	before := m.attempt
+	if l.from != nil {
+		m.attempt = l.from(m)
+	}
+	for i := 0; i < most && (i == 0 || l.again); i++ {
 		repairs, err := l.propose(ctx, m.c, m.out.Record)
-		if l.afresh && len(repairs) > 0 {
-			m.c = m.s.places(m.c)
-		}
-		repairs = slices.DeleteFunc(repairs, m.c.has)
-		if err != nil || len(repairs) == 0 {
+		if err != nil {
 			return err
+		}
+		if repairs = slices.DeleteFunc(repairs, m.c.has); len(repairs) == 0 {
+			break
 		}
 		if err := m.try(ctx, m.c.with(repairs...), l.title+": "+list(repairs)); err != nil {
 			return err
 		}
-		if err := m.answerAll(ctx); err != nil {
+		if err := m.answerAll(ctx); err != nil || m.out.Passed {
 			return err
 		}
-		if !l.keep && !m.out.Passed && !better(m.out, before.out) {
-			m.c, m.out = before.c, before.out
-			return nil
-		}
-		if !l.again || m.out.Passed {
-			return nil
-		}
+	}
+	if !l.keep && (l.from != nil || !better(m.out, before.out)) {
+		m.attempt = before
 	}
 	return nil
 }
 
-// places are the writable ones of a candidate, with those that root needs.
-func (s *session) places(c candidate) candidate {
-	as := &answers{s: s, asRoot: true}
-	for i := range s.asRoot.Record.Calls {
-		if call := &s.asRoot.Record.Calls[i]; call.Errno == 0 {
+// answers begin again with nothing but the answers to refusals.
+func (m *mending) answers() attempt { return m.answered }
+
+// places begin again with the writable places and the ports only, and those that root needs.
+func (m *mending) places() attempt {
+	as := &answers{s: m.s, asRoot: true}
+	for i := range m.s.asRoot.Record.Calls {
+		if call := &m.s.asRoot.Record.Calls[i]; call.Errno == 0 {
 			as.succeeded(call)
 		}
 	}
 	out := candidate{}
-	for _, r := range slices.Concat(c.repairs, as.proposals()) {
-		keep := r.Kind == repair.Capability && slices.Contains(s.o.Keep, r.Value)
-		if (keep || isMount(r)) && !out.has(r) {
+	for _, r := range slices.Concat(m.c.repairs, as.proposals()) {
+		keep := r.Kind == repair.Capability && slices.Contains(m.s.o.Keep, r.Value)
+		if (keep || isMount(r) || r.Kind == repair.Port) && !out.has(r) {
 			out.repairs = append(out.repairs, r)
 		}
 	}
-	return out
+	return attempt{out, m.out}
 }
 
 // better reports whether a trial came further than another: to a later stage, or with the service still running, or

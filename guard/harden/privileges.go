@@ -96,19 +96,33 @@ func (s *session) capabilities(_ context.Context, c candidate, r *observe.Record
 
 // root proposes to be root after all, with all that containers have: what is not needed goes later.
 func (s *session) root(_ context.Context, _ candidate, r *observe.Record) ([]repair.Repair, error) {
-	why := "the service was not brought to work as another user"
-	if refused := denials(r); len(refused) > 0 {
+	why, refused := "the service was not brought to work as another user", denials(r)
+	if i := slices.IndexFunc(refused, func(c observe.Call) bool { return isIdentity(c.Syscall) }); i >= 0 {
+		refused = refused[i:]
+	}
+	if len(refused) > 0 {
 		why += fmt.Sprintf(": %s was refused %s", refused[0].Process.Comm, refused[0].Syscall)
 	}
 	out := []repair.Repair{{Kind: repair.Root, Why: why}}
 	for _, name := range granted() {
-		out = append(out, repair.Repair{Kind: repair.Capability, Value: name, Why: "root has it"})
+		out = append(out, repair.Repair{Kind: repair.Capability, Value: name, Why: s.usedAsRoot(name)})
 	}
 	return out, nil
 }
 
+// usedAsRoot says what a capability was good for in the run as root.
+func (s *session) usedAsRoot(name string) string {
+	for i := range s.asRoot.Record.Calls {
+		c := &s.asRoot.Record.Calls[i]
+		if c.Errno == 0 && s.capabilityOf(c) == name {
+			return fmt.Sprintf("%s calls %s", c.Process.Comm, c.Syscall)
+		}
+	}
+	return "root has it"
+}
+
 // irreducible says, for each privilege that a candidate keeps, why it has to.
-func irreducible(c candidate) []string {
+func (s *session) irreducible(c candidate) []string {
 	var out []string
 	for _, r := range c.repairs {
 		what := ""
@@ -126,7 +140,11 @@ func irreducible(c candidate) []string {
 		default:
 			continue
 		}
-		out = append(out, what+": "+r.Why)
+		text := what + ": " + r.Why
+		if reason := s.without[r.String()]; reason != "" {
+			text += "; without it, " + reason
+		}
+		out = append(out, text)
 	}
 	return out
 }

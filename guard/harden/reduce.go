@@ -13,13 +13,15 @@ func (s *session) minimise(ctx context.Context, c candidate) (candidate, error) 
 	fixed, free := s.kept(c)
 	slices.SortStableFunc(free, func(a, b repair.Repair) int { return price(b) - price(a) }) // the dearest go first
 	works := func(ctx context.Context, repairs []repair.Repair) (bool, error) {
-		next := c.only(slices.Concat(fixed, repairs))
-		out, err := s.try(ctx, test{phase: Minimising, title: "without " + list(missing(free, repairs)), candidate: next})
-		if err != nil {
+		next, gone := c.only(slices.Concat(fixed, repairs)), missing(free, repairs)
+		out, err := s.try(ctx, test{phase: Minimising, title: "without " + list(gone), candidate: next})
+		switch {
+		case err != nil:
 			return false, err
-		}
-		if out.Passed {
+		case out.Passed:
 			free = repairs
+		case len(gone) == 1:
+			s.without[gone[0].String()] = out.Reason
 		}
 		return out.Passed, nil
 	}

@@ -22,7 +22,7 @@ func Run(ctx context.Context, o Options) (*proof.Proof, error) {
 	if o.Now == nil {
 		o.Now = time.Now //nolint:forbidigo // the default of the clock that callers pass
 	}
-	s := &session{o: &o, built: map[string]string{}}
+	s := &session{o: &o, built: map[string]string{}, without: map[string]string{}}
 	s.times.began = o.Now()
 	if err := s.begin(ctx); err != nil {
 		return nil, err
@@ -231,7 +231,7 @@ func (s *session) finished(c candidate) *profile.Profile {
 	for port := range s.image.Config.Config.ExposedPorts {
 		p.Ports = union(p.Ports, []string{withProtocol(port)})
 	}
-	p.Irreducible = irreducible(c)
+	p.Irreducible = s.irreducible(c)
 	if c.syscalls != nil {
 		p.Seccomp = "seccomp.json"
 	}

@@ -30,7 +30,9 @@ type session struct {
 	asRoot *Outcome // of the same, watched
 	built  map[string]string
 	trials []proof.Trial
-	times  times
+	// without says, by a repair's String, how the service fails when only that is missing.
+	without map[string]string
+	times   times
 }
 
 // times are how long things took.
