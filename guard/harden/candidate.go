@@ -46,7 +46,9 @@ func (c candidate) with(more ...repair.Repair) candidate {
 			out.repairs[i] = r
 			continue
 		}
-		out.repairs = append(out.repairs, r)
+		out.repairs = append(slices.DeleteFunc(out.repairs, func(have repair.Repair) bool {
+			return r.Kind == repair.Volume && have.Kind == r.Kind && isWithin(have.Path, r.Path) // nothing moves out of a mount
+		}), r)
 	}
 	return out
 }

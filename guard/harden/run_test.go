@@ -154,6 +154,10 @@ func TestRun(t *testing.T) {
 		"a move within a place": {
 			x(starting(writes("/srv/x/a"), moves("/srv/x/a", "/srv/x/b")), "0755 0:0 /srv/x/"), []string{"volume /srv/x"},
 		},
+		"a move between two places of its own": {
+			x(starting(writes("/srv/x/in/a"), moves("/srv/x/in/a", "/srv/x/out/a")), "0755 0:0 /srv/x/in/", "0755 0:0 /srv/x/out/"),
+			[]string{"volume -R /srv/x"},
+		},
 		"a directory of the image in a hidden one": {
 			x(starting(writes("/var/cache/x/a/b"), writes("/var/cache/x/c")), "0755 0:0 /var/cache/x/a/"),
 			[]string{"tmpfs /var/cache/x", "tmpfs /var/cache/x/a"},
