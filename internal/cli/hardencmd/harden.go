@@ -12,6 +12,7 @@ import (
 	"github.com/deckhand-engine/deckhand/guard/harden"
 	"github.com/deckhand-engine/deckhand/guard/proof"
 	"github.com/deckhand-engine/deckhand/internal/engine"
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/lab"
 )
 
@@ -101,6 +102,12 @@ func (o *hardenOptions) run(ctx context.Context, std files, arg string) (err err
 	e, err := o.workshop.engine(std)
 	if err != nil {
 		return err
+	}
+	if e.SingleID {
+		return hint.With(
+			errors.New("without subordinate ids a container has only id 0: no other user can be tried"),
+			"how to get some:  docs/rootless.md",
+		)
 	}
 	s, err := o.find(ctx, e.Store, arg)
 	if err != nil {
