@@ -135,8 +135,8 @@ func writeReport(name string, rows []*row) error {
 func report(rows []*row) string {
 	var b strings.Builder
 	b.WriteString("# Hardened\n\nWritten by `go run ./bench/harden`; do not edit.\n\n" +
-		"Each service was hardened by `deckhand harden --check-host` with no other hint than its check. What that wrote was " +
-		"then built and run again with `deckhand run --profile`, its check passed before and after a restart, and all its " +
+		"Each service was hardened by `deckhand harden --check-host` with no other hint than its check and, where it has one, " +
+		"its exercise. What that wrote was then built and run again with `deckhand run --profile`, its check passed before and after a restart, and all its " +
 		"processes were looked at from outside: user, capabilities, no_new_privs, seccomp, read-only root.\n\n")
 	hardened := 0
 	b.WriteString("| service | result |")
