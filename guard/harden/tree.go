@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/deckhand-engine/deckhand/guard"
@@ -71,24 +72,22 @@ func (t *tree) isDir(p string) bool {
 // resolve follows the symbolic links of a path's directories, and of its last part as well if that is asked for.
 // What does not exist stays as it is.
 func (t *tree) resolve(p string, last bool) string {
-	rest := strings.Split(strings.Trim(path.Clean("/"+p), "/"), "/")
+	rest := strings.Split(p, "/")
 	at, links := "/", 0
 	for len(rest) > 0 {
 		name := rest[0]
 		rest = rest[1:]
-		next := path.Join(at, name)
+		next := path.Join(at, name) // behind a link, ".." leads to where the link's target is
 		f, ok := t.files[next]
 		if !ok || f.Mode&fs.ModeSymlink == 0 || links >= maxLinks || len(rest) == 0 && !last {
 			at = next
 			continue
 		}
 		links++
-		target := f.Link
-		if !path.IsAbs(target) {
-			target = path.Join(at, target)
+		if path.IsAbs(f.Link) {
+			at = "/"
 		}
-		rest = append(strings.Split(strings.Trim(path.Clean(target), "/"), "/"), rest...)
-		at = "/"
+		rest = slices.Concat(strings.Split(f.Link, "/"), rest)
 	}
 	return at
 }
