@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/deckhand-engine/deckhand/guard/observe"
 	"github.com/deckhand-engine/deckhand/internal/ui"
@@ -108,14 +109,16 @@ func (s *summary) work() {
 	check := []string{s.CheckFrom, s.Check, s.CheckHost}
 	s.field("check", strings.Join(slices.DeleteFunc(check, func(c string) bool { return c == "" }), ": "))
 	s.field("exercise", s.Exercise)
-	trials := fmt.Sprintf("%d in %.1f s", len(s.Trials), s.Times["total"])
-	if total := s.Times["total"]; total > 0 {
-		trials += fmt.Sprintf(", %.0f %% of it in the service and its checks", 100*s.Times["service"]/total)
+	trying := s.Times["total"] - s.Times["build"]
+	trials := fmt.Sprintf("%d in %.1f s", len(s.Trials), trying)
+	if trying > 0 {
+		trials += fmt.Sprintf(", %.0f %% of it in the service and its checks", 100*s.Times["service"]/trying)
 	}
 	if s.recalled > 0 {
 		trials += fmt.Sprintf("; %d of an earlier run", s.recalled)
 	}
 	s.field("trials", trials)
+	s.field("builds", shortSeconds(time.Duration(s.Times["build"]*float64(time.Second))))
 }
 
 // repairs are what was changed.
