@@ -149,7 +149,9 @@ func (l *lab) newRun(t harden.Trial) (*run, error) {
 		if err := json.Unmarshal(t.Seccomp, &file); err != nil {
 			return nil, err
 		}
-		r.filter = file.Syscalls[0].Names
+		for _, rule := range file.Syscalls {
+			r.filter = append(r.filter, rule.Names...)
+		}
 	}
 	return r, nil
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/deckhand-engine/deckhand/guard/observe"
+	"github.com/deckhand-engine/deckhand/guard/proof"
 	"github.com/deckhand-engine/deckhand/guard/repair"
 )
 
@@ -97,11 +98,32 @@ func (s *session) learn(ctx context.Context, c candidate) (*lesson, error) {
 		return nil, &UnprovenError{Reason: "what was found does not work while it is watched", Outcome: *out}
 	}
 	l := &lesson{candidate: c, tolerated: tolerated(out.Record)}
-	l.candidate.syscalls = union(names(out.Record), always())
+	asked := names(out.Record)
+	l.candidate.syscalls = s.permitted(c, asked, always())
 	if err := s.widen(ctx, l); err != nil {
 		return nil, err
 	}
-	return l, s.narrow(ctx, l)
+	if err := s.narrow(ctx, l); err != nil {
+		return nil, err
+	}
+	l.refused = without(asked, l.candidate.syscalls)
+	return l, nil
+}
+
+// permitted joins lists of system calls, without what no container is let do.
+func (s *session) permitted(c candidate, a, b []string) []string {
+	return proof.Permitted(union(a, b), s.profile(c).Capabilities)
+}
+
+// without are the names that others lack.
+func without(names, others []string) []string {
+	var out []string
+	for _, n := range names {
+		if !slices.Contains(others, n) {
+			out = append(out, n)
+		}
+	}
+	return out
 }
 
 // always are allowed even if they were not seen: how a program ends and comes back from a signal, and what a kernel
@@ -142,9 +164,9 @@ func (s *session) widen(ctx context.Context, l *lesson) error {
 		if err != nil {
 			return err
 		}
-		more := union(l.candidate.syscalls, names(watched.Record))
+		more := s.permitted(l.candidate, l.candidate.syscalls, names(watched.Record))
 		if len(more) == len(l.candidate.syscalls) {
-			more = union(more, names(s.asRoot.Record))
+			more = s.permitted(l.candidate, more, names(s.asRoot.Record))
 		}
 		if len(more) == len(l.candidate.syscalls) {
 			return &UnprovenError{Reason: "the service does not work with the system calls that it was seen to use", Outcome: *out}
@@ -167,8 +189,8 @@ func (s *session) narrow(ctx context.Context, l *lesson) error {
 	now := risky
 	kept, err := minimal(ctx, risky, func(ctx context.Context, names []string) (bool, error) {
 		c := candidate{repairs: l.candidate.repairs, syscalls: union(others, names)}
-		gone := slices.DeleteFunc(slices.Clone(now), func(n string) bool { return slices.Contains(names, n) })
-		out, err := s.try(ctx, test{phase: Learning, title: "without " + listNames(gone), candidate: c})
+		title := "without " + listNames(without(now, names))
+		out, err := s.try(ctx, test{phase: Learning, title: title, candidate: c})
 		if err == nil && out.Passed {
 			now = names
 		}
@@ -178,7 +200,6 @@ func (s *session) narrow(ctx context.Context, l *lesson) error {
 		return err
 	}
 	l.candidate.syscalls = union(others, kept)
-	l.refused = slices.DeleteFunc(slices.Clone(risky), func(n string) bool { return slices.Contains(kept, n) })
 	return nil
 }
 

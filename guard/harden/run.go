@@ -206,7 +206,7 @@ func (s *session) after(ctx context.Context, c candidate) (*probe.Column, error)
 	if err != nil {
 		return nil, err
 	}
-	filter, err := filterOf(c.syscalls)
+	filter, err := s.filterOf(c)
 	if err != nil {
 		return nil, err
 	}

@@ -224,7 +224,7 @@ func (h *hardening) titles() string {
 // examine sees that a proof holds: what it says works, and nothing of it can be left out.
 func (h *hardening) examine(t *testing.T, p *proof.Proof) {
 	t.Helper()
-	filter, err := proof.SeccompProfile(p.Syscalls)
+	filter, err := proof.SeccompProfile(p.Syscalls, p.Profile.Capabilities)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,7 +71,7 @@ func (s *session) try(ctx context.Context, t test) (*Outcome, error) {
 	if err != nil {
 		return s.cannot(t, err)
 	}
-	filter, err := filterOf(t.candidate.syscalls)
+	filter, err := s.filterOf(t.candidate)
 	if err != nil {
 		return nil, err
 	}
@@ -82,12 +82,12 @@ func (s *session) try(ctx context.Context, t test) (*Outcome, error) {
 	return s.remembered(ctx, t, string(text), trial)
 }
 
-// filterOf is the seccomp profile of a list; nil for none.
-func filterOf(syscalls []string) ([]byte, error) {
-	if syscalls == nil {
+// filterOf is the candidate's seccomp profile; nil for the default one.
+func (s *session) filterOf(c candidate) ([]byte, error) {
+	if c.syscalls == nil {
 		return nil, nil
 	}
-	return proof.SeccompProfile(syscalls)
+	return proof.SeccompProfile(c.syscalls, s.profile(c).Capabilities)
 }
 
 // cannot is the outcome of repairs that the Dockerfile cannot say.

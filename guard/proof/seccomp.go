@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/moby/profiles/seccomp"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
@@ -21,32 +22,69 @@ type seccompJSON struct {
 type seccompRule struct {
 	Names   []string                 `json:"names"`
 	Action  specs.LinuxSeccompAction `json:"action"`
+	Args    []specs.LinuxSeccompArg  `json:"args,omitempty"`
 	Comment string                   `json:"comment,omitempty"`
 }
 
-// SeccompProfile is a filter, in Docker's format, that allows the named system calls and nothing else: all others
+// SeccompProfile is a filter, in Docker's format, that allows the named system calls as far as Docker's default
+// profile does for a container with the capabilities (clone only without new namespaces), and nothing else: all others
 // fail with ENOSYS, as in a kernel that does not have them, so that programs fall back to older ones. The names may
 // be in any order; those that an architecture does not have are passed over there. A name that cannot be one is an
-// error, and so is an empty list.
-func SeccompProfile(syscalls []string) ([]byte, error) {
-	return filter(syscalls, nil)
+// error, and so is a list of which nothing is left.
+func SeccompProfile(syscalls, capabilities []string) ([]byte, error) {
+	return filter(syscalls, capabilities, nil)
+}
+
+// Permitted are those of the system calls that Docker's default profile lets through, with some arguments at least,
+// for a container with the capabilities: sorted, without doubles.
+func Permitted(syscalls, capabilities []string) []string {
+	permitted := map[string]bool{}
+	for _, rule := range defaults(capabilities) {
+		for _, name := range rule.Names {
+			permitted[name] = true
+		}
+	}
+	return slices.DeleteFunc(sorted(syscalls), func(name string) bool { return !permitted[name] })
+}
+
+// defaults are the rules of Docker's default profile that allow something, on the architectures that containers are
+// made for and for a container with the capabilities.
+func defaults(capabilities []string) []seccompRule {
+	has := func(name string) bool { return slices.Contains(capabilities, name) }
+	foreign := func(arches []string) bool {
+		return len(arches) > 0 && !slices.Contains(arches, "amd64") && !slices.Contains(arches, "arm64")
+	}
+	var out []seccompRule
+	for _, rule := range seccomp.DefaultProfile().Syscalls {
+		in, ex := rule.Includes, rule.Excludes
+		switch {
+		case rule.Action != specs.ActAllow:
+		case in != nil && (foreign(in.Arches) || slices.ContainsFunc(in.Caps, func(c string) bool { return !has(c) })):
+		case ex != nil && slices.ContainsFunc(ex.Caps, has):
+		default:
+			out = append(out, seccompRule{Names: rule.Names, Action: rule.Action, Args: rule.Args})
+		}
+	}
+	return out
 }
 
 // filter is a filter that allows the service's system calls, and those that an engine needs to start it.
-func filter(syscalls, engine []string) ([]byte, error) {
+func filter(syscalls, capabilities, engine []string) ([]byte, error) {
 	names := sorted(syscalls)
-	if len(names) == 0 {
-		return nil, errors.New("make seccomp profile: no system call is allowed, nothing could be started")
-	}
 	for _, name := range names {
 		if !isSyscall(name) {
 			return nil, fmt.Errorf("make seccomp profile: %q is no system call's name", name)
 		}
 	}
-	rules := []seccompRule{{Names: names, Action: specs.ActAllow}}
-	engine = slices.DeleteFunc(sorted(engine), func(name string) bool { return slices.Contains(names, name) })
+	rules := narrowed(names, capabilities)
+	if len(rules) == 0 {
+		return nil, errors.New("make seccomp profile: no system call is allowed, nothing could be started")
+	}
+	engine = slices.DeleteFunc(sorted(engine), func(name string) bool { return slices.Contains(rules[0].Names, name) })
 	if len(engine) > 0 {
-		rules = append(rules, seccompRule{engine, specs.ActAllow, "runc and crun need these to start a container, the service does not"})
+		rules = append(rules, seccompRule{
+			Names: engine, Action: specs.ActAllow, Comment: "runc and crun need these to start a container, the service does not",
+		})
 	}
 	out, err := encode(seccompJSON{
 		DefaultAction: specs.ActErrno, DefaultErrnoRet: uint(unix.ENOSYS),
@@ -57,6 +95,28 @@ func filter(syscalls, engine []string) ([]byte, error) {
 		return nil, fmt.Errorf("make seccomp profile: %w", err)
 	}
 	return out, nil
+}
+
+// narrowed are the default rules for the names only: first those that are allowed with any arguments.
+func narrowed(names, capabilities []string) []seccompRule {
+	var whole []string
+	var some []seccompRule
+	for _, rule := range defaults(capabilities) {
+		own := slices.DeleteFunc(sorted(rule.Names), func(name string) bool { return !slices.Contains(names, name) })
+		switch {
+		case len(own) == 0:
+		case len(rule.Args) == 0:
+			whole = append(whole, own...)
+		default:
+			some = append(some, seccompRule{Names: own, Action: rule.Action, Args: rule.Args})
+		}
+	}
+	if len(whole) == 0 {
+		return nil
+	}
+	whole = sorted(whole)
+	some = slices.DeleteFunc(some, func(r seccompRule) bool { return slices.Contains(whole, r.Names[0]) })
+	return append([]seccompRule{{Names: whole, Action: specs.ActAllow}}, some...)
 }
 
 // isSyscall reports whether a system call could have the name: letters, digits and underscores.
@@ -91,7 +151,7 @@ func (p *Proof) seccomp() ([]byte, error) {
 	if len(p.Syscalls) == 0 {
 		return nil, errNothing
 	}
-	return SeccompProfile(p.Syscalls)
+	return SeccompProfile(p.Syscalls, p.Profile.Capabilities)
 }
 
 // runcSeccomp is seccomp-runc.json.
@@ -103,5 +163,5 @@ func (p *Proof) runcSeccomp() ([]byte, error) {
 	if p.Profile.Escalates {
 		engine = append(engine, privilegedStarters()...)
 	}
-	return filter(p.Syscalls, engine)
+	return filter(p.Syscalls, p.Profile.Capabilities, engine)
 }

@@ -18,7 +18,7 @@ import (
 
 // TestSeccompProfile has the engine's own reader and compiler judge the filter.
 func TestSeccompProfile(t *testing.T) {
-	content, err := proof.SeccompProfile([]string{"write", "execve", "arch_prctl", "read", "write"})
+	content, err := proof.SeccompProfile([]string{"write", "execve", "arch_prctl", "read", "write"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,20 +44,48 @@ func TestSeccompProfile(t *testing.T) {
 	}
 }
 
-// TestSeccompProfileOfAll allows everything that there is.
+// TestSeccompProfileOfAll asks for everything that there is, and gets what Docker's default profile allows: the same
+// names with the same arguments.
 func TestSeccompProfileOfAll(t *testing.T) {
 	all := slices.DeleteFunc(seccomp.Names(), func(name string) bool { return name == "" })
-	content, err := proof.SeccompProfile(all)
-	if err != nil {
-		t.Fatal(err)
+	for name, capabilities := range map[string][]string{"none": nil, "some": {"CAP_SYS_CHROOT", "CAP_SYS_ADMIN"}} {
+		t.Run(name, func(t *testing.T) {
+			content, err := proof.SeccompProfile(all, capabilities)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := seccomp.ParseProfile(content, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := seccomp.Compile(got); err != nil {
+				t.Fatal(err)
+			}
+			want, err := seccomp.Default(capabilities)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(conditions(want, all), conditions(got, all)); diff != "" {
+				t.Error(diff)
+			}
+			if got := proof.Permitted(all, capabilities); len(got) != len(conditions(want, all)) {
+				t.Errorf("%d are permitted, not %d", len(got), len(conditions(want, all)))
+			}
+		})
 	}
-	got, err := seccomp.ParseProfile(content, nil)
-	if err != nil {
-		t.Fatal(err)
+}
+
+// conditions are the arguments with which a filter allows each of the names.
+func conditions(filter *specs.LinuxSeccomp, names []string) map[string][][]specs.LinuxSeccompArg {
+	out := map[string][][]specs.LinuxSeccompArg{}
+	for _, rule := range filter.Syscalls {
+		for _, name := range rule.Names {
+			if rule.Action == specs.ActAllow && slices.Contains(names, name) {
+				out[name] = append(out[name], rule.Args)
+			}
+		}
 	}
-	if _, err := seccomp.Compile(got); err != nil || len(got.Syscalls[0].Names) != len(all) {
-		t.Errorf("%d of %d names, %v", len(got.Syscalls[0].Names), len(all), err)
-	}
+	return out
 }
 
 func TestSeccompProfileRefuses(t *testing.T) {
@@ -66,7 +94,7 @@ func TestSeccompProfileRefuses(t *testing.T) {
 		`make seccomp profile: "" is no system call's name`:                         {"read", ""},
 		`make seccomp profile: "a\"b" is no system call's name`:                     {`a"b`},
 	} {
-		if _, err := proof.SeccompProfile(names); err == nil || err.Error() != want {
+		if _, err := proof.SeccompProfile(names, nil); err == nil || err.Error() != want {
 			t.Errorf("error %v, want %s", err, want)
 		}
 	}
@@ -83,10 +111,16 @@ func TestRuncFilter(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(p.Syscalls, got.Syscalls[0].Names); diff != "" {
+			last := len(got.Syscalls) - 1
+			var own []string
+			for _, rule := range got.Syscalls[:last] {
+				own = append(own, rule.Names...)
+			}
+			slices.Sort(own)
+			if diff := cmp.Diff(p.Syscalls, own); diff != "" {
 				t.Errorf("of the service (-want +got):\n%s", diff)
 			}
-			more := got.Syscalls[1].Names
+			more := got.Syscalls[last].Names
 			if slices.Contains(more, "setuid") != escalates || !slices.Contains(more, "getdents64") || slices.Contains(more, "read") {
 				t.Errorf("runc needs %q", more)
 			}
