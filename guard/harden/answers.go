@@ -239,7 +239,7 @@ func (a *answers) writePath(p string, isDir bool, c *observe.Call) {
 		return
 	}
 	dir, ok := a.s.place(resolved, isDir)
-	if path.Dir(resolved) == "/" && !isDir && !a.asRoot {
+	if path.Dir(resolved) == "/" && !isDir && !a.asRoot && !a.s.files.isDir(resolved) {
 		dir, ok = a.workdir(c)
 	}
 	if !ok {
