@@ -36,6 +36,8 @@ func (v *trialView) event(e harden.Event) {
 	defer v.mu.Unlock()
 	switch {
 	case e.Note != "":
+		v.now = "" // a run of the battery ends like that
+		v.std.status.Clear()
 		v.line(e.Phase, " ", "", ui.Clean(e.Note))
 	case e.Trial == nil:
 		v.now = fmt.Sprintf("%s: %s", e.Phase, e.Title)
