@@ -10,7 +10,9 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/deckhand-engine/deckhand/internal/linux/caps"
 	"github.com/deckhand-engine/deckhand/internal/linux/cgroup"
+	"github.com/deckhand-engine/deckhand/internal/linux/seccomp"
 	"github.com/deckhand-engine/deckhand/internal/runtime"
 	"github.com/deckhand-engine/deckhand/internal/store"
 	"github.com/deckhand-engine/deckhand/oci"
@@ -86,6 +88,19 @@ func (e *Engine) Exec(ctx context.Context, rec *store.Container, o ExecOptions) 
 	})
 }
 
+// execFilter is the filter of a further process; nil: the container's. A profile's filter is that of its service and
+// holds nothing that a shell beside it needs: whoever enters has the default one, for the same capabilities.
+func execFilter(cfg Config, o ExecOptions) (*specs.LinuxSeccomp, error) {
+	if o.Seccomp != nil || cfg.Profile == "" {
+		return o.Seccomp, nil
+	}
+	granted, err := caps.Resolve(caps.Docker, cfg.Spec.CapAdd, cfg.Spec.CapDrop)
+	if err != nil {
+		return nil, fmt.Errorf("choose the filter: %w", err)
+	}
+	return seccomp.Default(granted)
+}
+
 // execSpec is the container's spec with the new process.
 func execSpec(cfg Config, st store.State, o ExecOptions) (*specs.Spec, error) {
 	var extra runExtra
@@ -95,8 +110,12 @@ func execSpec(cfg Config, st store.State, o ExecOptions) (*specs.Spec, error) {
 	so := cfg.Spec
 	so.HostIDBase, so.IDCount = extra.HostIDBase, extra.IDCount
 	so.Args, so.Terminal, so.ConsoleSize = o.Args, o.Terminal, o.Size
-	if o.Seccomp != nil {
-		so.Seccomp, so.SeccompUnconfined = o.Seccomp, false
+	filter, err := execFilter(cfg, o)
+	if err != nil {
+		return nil, err
+	}
+	if filter != nil {
+		so.Seccomp, so.SeccompUnconfined = filter, false
 	}
 	so.Env = oci.MergeEnv(so.Env, o.Env)
 	if o.Cwd != "" {
