@@ -129,7 +129,7 @@ func (o *hardenOptions) run(ctx context.Context, std files, arg string) (err err
 
 // prove does the work in a laboratory of its own.
 func (o *hardenOptions) prove(ctx context.Context, std files, e *engine.Engine, s *subject) (p *proven, err error) {
-	view := &trialView{std: std, quiet: o.quiet}
+	view := &trialView{std: std, quiet: o.quiet, clock: o.workshop.now}
 	lo := o.labOptions(e, s)
 	lo.Progress = view.building
 	l, err := o.workshop.lab(std, lo)

@@ -30,6 +30,7 @@ func TestHardenProgress(t *testing.T) {
 	s.run = func(_ context.Context, o harden.Options) (*proof.Proof, error) {
 		passed := &proof.Trial{Passed: true, Took: 1234 * time.Millisecond}
 		failed := &proof.Trial{Reason: "the service exited with code 1\x1b[2J", Took: 12 * time.Second}
+		s.lab.Progress("#1 building")
 		o.Progress(harden.Event{Phase: harden.Baseline, Title: "as it is"})
 		s.lab.Progress("#1 building")
 		o.Progress(harden.Event{Phase: harden.Baseline, Title: "as it is", Trial: passed})
@@ -41,7 +42,8 @@ func TestHardenProgress(t *testing.T) {
 		o.Progress(harden.Event{Phase: harden.Proving, Title: "again", Trial: passed})
 		return anyProof(), nil
 	}
-	const want = `baseline ✓   1.2 s  as it is
+	const want = `build    ✓   0.0 s  the image as it is
+baseline ✓   1.2 s  as it is
 watch               it listens on 80/tcp
 minimise ✗  12.0 s  without tmpfs /run: the service exited with code 1[2J
 prove    ✓ earlier  again

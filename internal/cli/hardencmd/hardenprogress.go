@@ -14,10 +14,13 @@ import (
 type trialView struct {
 	std   files
 	quiet bool
+	clock func() time.Time
 
 	mu    sync.Mutex
-	now   string // the step that has begun
-	known bool   // what it comes to was recalled
+	first time.Time // when the first build began, which is no step; zero: it has not
+	begun bool      // the steps have
+	now   string    // the step that has begun
+	known bool      // what it comes to was recalled
 }
 
 // recalled says that what the next trial comes to was found out before.
@@ -34,6 +37,7 @@ func (v *trialView) event(e harden.Event) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.begin()
 	switch {
 	case e.Note != "":
 		v.now = "" // a run of the battery ends like that
@@ -50,6 +54,18 @@ func (v *trialView) event(e harden.Event) {
 		v.now, v.known = "", false
 		v.std.status.Clear()
 		v.ended(&e, took)
+	}
+}
+
+// begin shows the first build when it has ended.
+func (v *trialView) begin() {
+	if v.begun {
+		return
+	}
+	v.begun = true
+	if !v.first.IsZero() {
+		v.std.status.Clear()
+		v.line("build", ui.Paint(v.std.err, ui.Green, "✓"), shortSeconds(v.clock().Sub(v.first)), "the image as it is")
 	}
 }
 
@@ -72,10 +88,20 @@ func (v *trialView) line(phase harden.Phase, mark, took, text string) {
 
 // building tells what a build prints: only a terminal sees it, and only the last line.
 func (v *trialView) building(line string) {
+	if v.quiet {
+		return
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !v.quiet && v.now != "" {
-		v.std.status.Set(v.now + ": " + line)
+	step := v.now
+	if !v.begun {
+		if v.first.IsZero() {
+			v.first = v.clock()
+		}
+		step = "build"
+	}
+	if step != "" {
+		v.std.status.Set(step + ": " + line)
 	}
 }
 
