@@ -64,7 +64,9 @@ func (a *answers) proposals() []repair.Repair {
 			return r.Path == place.Path || (place.Recursive || place.Kind == repair.Tmpfs) && isWithin(r.Path, place.Path)
 		})
 	})
-	return slices.DeleteFunc(append(places, out...), a.c.has)
+	return slices.DeleteFunc(append(places, out...), func(r repair.Repair) bool {
+		return a.c.has(r) || isMount(r) && strings.ContainsFunc(r.Path, func(c rune) bool { return !strconv.IsPrint(c) }) // no profile has it
+	})
 }
 
 // add notes a repair, and what it is for.
@@ -261,8 +263,8 @@ func (a *answers) workdir(c *observe.Call) (string, bool) {
 	if a.c.needs(repair.Workdir) || path.Join("/", a.s.image.Config.Config.WorkingDir) != "/" {
 		return "", false
 	}
-	dir := "/var/lib/" + a.s.userName()
-	if a.s.files.isDir(dir) {
+	dir := "/var/lib/" + plainName(a.s.o.Name)
+	if a.s.files.hasBelow(dir) {
 		dir = "/data"
 	}
 	a.add(repair.Repair{Kind: repair.Workdir, Path: dir}, c)

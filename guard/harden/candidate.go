@@ -139,7 +139,9 @@ func volumeName(name, dir string) string {
 	if last == name || last == "/" {
 		last = "data"
 	}
-	return plainName(name + "-" + last)
+	full := plainName(name + "-" + last)
+	const most = 63 // Kubernetes
+	return full[:min(len(full), most)]
 }
 
 // plainName keeps what a name of volumes and users may consist of.
