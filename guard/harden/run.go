@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/deckhand-engine/deckhand/guard"
 	"github.com/deckhand-engine/deckhand/guard/observe"
 	"github.com/deckhand-engine/deckhand/guard/probe"
 	"github.com/deckhand-engine/deckhand/guard/profile"
@@ -52,7 +53,15 @@ func (s *session) begin(ctx context.Context) (err error) {
 	if s.image, err = s.o.Lab.Image(ctx, s.original); err != nil {
 		return err
 	}
-	if s.files, err = readTree(ctx, s.image); err != nil {
+	files := readAhead(ctx, s.image) // while the service is waited for
+	if s.plain, err = s.baseline(ctx, "as it is", false); err == nil {
+		s.asRoot, err = s.baseline(ctx, "as it is, watched", true)
+	}
+	var readErr error
+	if s.files, readErr = files(); err == nil {
+		err = readErr
+	}
+	if err != nil {
 		return err
 	}
 	_, hasShell := s.files.stat(s.files.resolve("/bin/sh", true))
@@ -61,13 +70,22 @@ func (s *session) begin(ctx context.Context) (err error) {
 		Target: s.o.Target, BuildArgs: s.o.BuildArgs, BaseUser: config.User,
 		NoShell: !hasShell, NoEntrypoint: len(config.Entrypoint) == 0,
 	}
-	if s.plain, err = s.baseline(ctx, "as it is", false); err != nil {
-		return err
-	}
-	if s.asRoot, err = s.baseline(ctx, "as it is, watched", true); err != nil {
-		return err
-	}
 	return s.publish(ctx)
+}
+
+// readAhead begins to read an image's files, and returns what waits for them.
+func readAhead(ctx context.Context, img *guard.Image) func() (*tree, error) {
+	var t *tree
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		t, err = readTree(ctx, img)
+	}()
+	return func() (*tree, error) {
+		<-done
+		return t, err
+	}
 }
 
 // baseline runs the service as it is: a failure is the end.
