@@ -26,7 +26,7 @@ func (p Problem) String() string { return p.Path + ": " + p.What }
 // missing is no problem while its blob is there: it is unpacked again when needed.
 func (s *Store) Check(ctx context.Context) ([]Problem, error) {
 	c := &checker{s: s}
-	for _, step := range []func(context.Context) error{c.blobs, c.images, c.layers, c.containers, c.temp} {
+	for _, step := range []func(context.Context) error{c.blobs, c.images, c.trials, c.layers, c.containers, c.temp} {
 		if err := step(ctx); err != nil {
 			return c.found, fmt.Errorf("check store: %w", err)
 		}
@@ -99,10 +99,28 @@ func (c *checker) images(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.each(ctx, danglingDir, func(path, name string) {
+	return c.unnamed(ctx, danglingDir)
+}
+
+func (c *checker) unnamed(ctx context.Context, dir string) error {
+	return c.each(ctx, dir, func(path, _ string) {
 		var rec record
-		c.image(path, &rec, readJSON(path, &rec))
+		err := readJSON(path, &rec)
+		if !errors.Is(err, os.ErrNotExist) { // else removed meanwhile
+			c.image(path, &rec, err)
+		}
 	})
+}
+
+// trials may end while they are looked at.
+func (c *checker) trials(ctx context.Context) error {
+	names, err := c.s.trials()
+	for _, name := range names {
+		if e := c.unnamed(ctx, tmpDir+"/"+name); !errors.Is(e, os.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
 }
 
 func (c *checker) image(path string, rec *record, err error) {

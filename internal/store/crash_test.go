@@ -44,6 +44,9 @@ func TestKilledAnywhere(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, img := range images {
+			if img.Config.Author != "" {
+				t.Errorf("an image of a trial is listed: %s", img.Name())
+			}
 			for _, id := range imageLayers(t, s, img) {
 				if got := readLayer(t, s, id, "end"); got != "end" {
 					t.Errorf("layer %s of %s is not whole", id, img.Name())
@@ -112,6 +115,7 @@ func workUntilKilled(t *testing.T, root string) {
 			t.Fatal(err)
 		}
 		makeVolumes(t, s)
+		makeTrial(t, s, base)
 		archive := save(t, s, base, app)
 		err = errors.Join(s.SetState(c.ID, State{Status: StatusRunning}), s.GC(t.Context()))
 		if err == nil {
@@ -124,6 +128,16 @@ func workUntilKilled(t *testing.T, root string) {
 			t.Fatal(err)
 		}
 		lock.Unlock()
+	}
+}
+
+// makeTrial makes an image of a trial and removes it.
+func makeTrial(t *testing.T, s *Store, base *Image) {
+	t.Helper()
+	trials := openTrials(t, s)
+	buildFor(t, partner(t, trials), base, "trial")
+	if err := trials.Close(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
 

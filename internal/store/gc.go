@@ -12,8 +12,9 @@ import (
 )
 
 // GC removes what nothing refers to: blobs, layers, chain links, locks. It does nothing while another process
-// holds a lease. Roots are images, containers, and the layers that build cache records (cache/build/*, JSON
-// with a top-level "Layers") name. On the way it makes layers written in this boot survive a power cut.
+// holds a lease. Roots are images, those of trials among them, containers, and the layers that build cache records
+// (cache/build/*, JSON with a top-level "Layers") name. On the way it makes layers written in this boot survive a power
+// cut.
 func (s *Store) GC(ctx context.Context) error {
 	f, err := s.openLock(gcLock)
 	if err != nil {
@@ -47,6 +48,17 @@ func (s *Store) mark() (*live, error) {
 	records, err := s.records()
 	if err != nil {
 		return nil, err
+	}
+	trials, err := s.trials()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range trials {
+		tried, err := s.trialRecords(name)
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, tried...)
 	}
 	for _, rec := range records {
 		s.markImage(l, rec)

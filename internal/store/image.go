@@ -223,6 +223,13 @@ func (s *Store) findID(given, prefix string) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.opts.Trials != "" {
+		tried, err := s.trialRecords(s.opts.Trials)
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, tried...)
+	}
 	prefix = "sha256:" + prefix
 	var found *record
 	for _, rec := range records {

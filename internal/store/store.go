@@ -30,6 +30,7 @@ type Options struct {
 	Rootless bool // running inside the rootless user namespace: ownership errors in single-id mode are noted, not fatal
 	SingleID bool
 	Log      *slog.Logger // nil: silent
+	Trials   string       // the name of Trials to take part in; empty: none
 
 	MaxLayerEntries int64 // most entries a layer may have; 0: layer.DefaultMaxEntries
 	MaxLayerBytes   int64 // largest layer, uncompressed; 0: layer.DefaultMaxBytes
@@ -54,6 +55,9 @@ func Open(root string, o Options) (*Store, error) {
 	abs, err := filepath.Abs(root)
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
+	}
+	if o.Trials != "" && !isTrials(o.Trials) {
+		return nil, fmt.Errorf("open store: trials have no such name: %q", o.Trials)
 	}
 	s := &Store{root: abs, opts: o, log: o.Log, now: time.Now} //nolint:forbidigo // the store's one clock; tests set their own
 	if s.log == nil {

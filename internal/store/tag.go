@@ -69,7 +69,7 @@ func (s *Store) readRecord(path string, r ref.Reference) (*record, error) {
 	return rec, nil
 }
 
-// records reads all references and dangling images. Damaged ones are logged and left out.
+// records reads all references and dangling images, but not those of trials. Damaged ones are logged and left out.
 func (s *Store) records() ([]*record, error) {
 	dirs, err := readNames(s.path("images"))
 	if err != nil {
@@ -84,15 +84,22 @@ func (s *Store) records() ([]*record, error) {
 		}
 		all = append(all, records...)
 	}
-	dangling, err := readNames(s.path(danglingDir))
+	dangling, err := s.unnamed(danglingDir)
+	return append(all, dangling...), err
+}
+
+// unnamed reads the records in a directory of images without names.
+func (s *Store) unnamed(dir string) ([]*record, error) {
+	files, err := readNames(s.path(dir))
 	if err != nil {
 		return nil, fmt.Errorf("list images: %w", err)
 	}
-	slices.Sort(dangling)
-	for _, name := range dangling {
-		all = s.appendRecord(all, s.path(danglingDir, name), ref.Reference{})
+	slices.Sort(files)
+	var records []*record
+	for _, file := range files {
+		records = s.appendRecord(records, s.path(dir, file), ref.Reference{})
 	}
-	return all, nil
+	return records, nil
 }
 
 func (s *Store) repositoryRecords(dir string) ([]*record, error) {
@@ -185,11 +192,14 @@ func (s *Store) writeTag(r ref.Reference, rec *record) error {
 	return removeFile(s.danglingPath(rec.Digest)) // it has a name now
 }
 
-// KeepUntagged records a manifest as a dangling image, unless some reference names it.
+// KeepUntagged records a manifest as a dangling image, unless some reference names it; in trials, as one of theirs.
 func (s *Store) KeepUntagged(ctx context.Context, manifest v1.Descriptor) error {
 	img, err := s.ImageByManifest(ctx, manifest)
 	if err != nil {
 		return fmt.Errorf("keep image: %w", err)
+	}
+	if s.opts.Trials != "" {
+		return s.keepTrial(img)
 	}
 	lock, err := s.lock(ctx, imagesLock, unix.LOCK_EX)
 	if err != nil {

@@ -31,6 +31,7 @@ type options struct {
 	network      string
 	progress     string
 	idFile       string
+	trials       string
 	platform     string
 	noCache      bool
 	pull         bool
@@ -51,6 +52,7 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.network, "network", "default", "network of RUN: `MODE` is default, host or none")
 	f.StringVar(&o.progress, "progress", "auto", "how progress is shown: `TYPE` is auto, tty, plain or quiet")
 	f.StringVar(&o.idFile, "iidfile", "", "write the image's id to `FILE`")
+	f.StringVar(&o.trials, "trials", "", "keep an image without a name for the `TRIALS` of another process")
 	f.StringVar(&o.platform, "platform", "", "build for `OS/ARCH`; only this machine's is there yet")
 	f.BoolVar(&o.noCache, "no-cache", false, "run every step again")
 	f.BoolVar(&o.pull, "pull", false, "ask the registry for a newer base image")
@@ -59,6 +61,7 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.sshs, "ssh", nil, "not there yet")
 	_ = f.MarkHidden("secret") // the flag was just defined
 	_ = f.MarkHidden("ssh")    // likewise
+	_ = f.MarkHidden("trials") // likewise
 }
 
 // mode is how progress is shown.

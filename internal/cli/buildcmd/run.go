@@ -87,7 +87,7 @@ func (o *options) builder(log *slog.Logger) (*build.Builder, func(context.Contex
 		return nil, nil, err
 	}
 	inside, single := rootless.Inside(), rootless.SingleID()
-	s, err := store.Open(root, store.Options{Rootless: inside, SingleID: single, Log: log})
+	s, err := store.Open(root, store.Options{Rootless: inside, SingleID: single, Log: log, Trials: o.trials})
 	if err != nil {
 		return nil, nil, err
 	}

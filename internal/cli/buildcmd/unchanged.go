@@ -44,7 +44,7 @@ func (o *options) repeatable(std *files, mode ui.Mode, bo build.Options) bool {
 	switch {
 	case bo.ContextDir == "" || bo.DockerfileData != nil || len(bo.Named) > 0: // read from elsewhere
 		return false
-	case bo.NoCache || bo.Pull || o.idFile != "" || o.debug: // does more than to look
+	case bo.NoCache || bo.Pull || o.idFile != "" || o.trials != "" || o.debug: // does more than to look
 		return false
 	}
 	// a terminal is shown other things, and an ordinary user's namespace shows files with other owners
