@@ -25,12 +25,8 @@ import (
 // buildGrace is how long a build that was interrupted may take to clear up.
 const buildGrace = 10 * time.Second
 
-// Build implements harden.Lab. The image has no name, and is removed by Close if it is a new one.
+// Build implements harden.Lab. The image has no name, and is the lab's alone.
 func (l *Lab) Build(ctx context.Context, dockerfile []byte) (string, error) {
-	before, err := l.known(ctx)
-	if err != nil {
-		return "", fmt.Errorf("build: %w", err)
-	}
 	dir, err := l.o.Engine.Store.TempDir("lab")
 	if err != nil {
 		return "", fmt.Errorf("build: %w", err)
@@ -39,30 +35,7 @@ func (l *Lab) Build(ctx context.Context, dockerfile []byte) (string, error) {
 	if err = errors.Join(err, dir.Close()); err != nil {
 		return "", err
 	}
-	if !before[id] {
-		l.mu.Lock()
-		l.images = append(l.images, id)
-		l.mu.Unlock()
-	}
 	return id.String(), nil
-}
-
-// known are the images of the store.
-func (l *Lab) known(ctx context.Context) (map[digest.Digest]bool, error) {
-	images, err := l.o.Engine.Store.Images(ctx)
-	if err != nil {
-		return nil, err
-	}
-	known := make(map[digest.Digest]bool, len(images))
-	for _, img := range images {
-		known[img.ID] = true
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, id := range l.images {
-		known[id] = true // and on the list already
-	}
-	return known, nil
 }
 
 // buildIn builds with its files in a private directory.
@@ -115,7 +88,9 @@ func (l *Lab) writeDockerfile(dir string, dockerfile []byte) (string, error) {
 }
 
 func (l *Lab) buildArgs(file, idFile string) []string {
-	args := []string{"--data-root", l.o.Engine.Store.Root(), "--progress", "plain", "--iidfile", idFile, "-f", file}
+	args := []string{
+		"--data-root", l.o.Engine.Store.Root(), "--trials", l.trials.Name(), "--progress", "plain", "--iidfile", idFile, "-f", file,
+	}
 	if l.o.Target != "" {
 		args = append(args, "--target", l.o.Target)
 	}

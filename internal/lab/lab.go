@@ -10,17 +10,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"sync"
 	"time"
-
-	"github.com/opencontainers/go-digest"
 
 	"github.com/deckhand-engine/deckhand/guard"
 	"github.com/deckhand-engine/deckhand/guard/harden"
 	"github.com/deckhand-engine/deckhand/internal/engine"
 	"github.com/deckhand-engine/deckhand/internal/imagesource"
 	"github.com/deckhand-engine/deckhand/internal/network"
+	"github.com/deckhand-engine/deckhand/internal/store"
 )
 
 // The limits where Options name none.
@@ -68,12 +66,12 @@ type Programs struct {
 // Lab is one build context and the checks of one service. Its methods may be called from several goroutines.
 type Lab struct {
 	o      Options
+	trials *store.Trials // whose store is the engine's
 	source *imagesource.Source
 	now    func() time.Time
 
-	mu     sync.Mutex
-	ports  []network.Port
-	images []digest.Digest // that were built here, and had not been there before
+	mu    sync.Mutex
+	ports []network.Port
 }
 
 var _ harden.Lab = (*Lab)(nil)
@@ -89,11 +87,19 @@ func New(o Options) (*Lab, error) {
 	setDefault(&o.CheckTimeout, defaultPatience)
 	setDefault(&o.Settle, defaultSettle)
 	setDefault(&o.StopTimeout, defaultStop)
-	l := &Lab{
-		o: o, source: imagesource.New(imagesource.Options{Store: o.Engine.Store, Offline: true}),
-		now: time.Now, //nolint:forbidigo // the default clock
+	l := &Lab{now: time.Now} //nolint:forbidigo // the default clock
+	if err := l.SetPorts(o.Ports); err != nil {
+		return nil, err
 	}
-	return l, l.SetPorts(o.Ports)
+	var err error
+	if l.trials, err = o.Engine.Store.OpenTrials(); err != nil {
+		return nil, fmt.Errorf("open lab: %w", err)
+	}
+	e := *o.Engine
+	e.Store = l.trials.Store
+	o.Engine = &e
+	l.o, l.source = o, imagesource.New(imagesource.Options{Store: e.Store, Offline: true})
+	return l, nil
 }
 
 func setDefault(d *time.Duration, value time.Duration) {
@@ -127,19 +133,12 @@ func (l *Lab) Image(ctx context.Context, id string) (*guard.Image, error) {
 // closeTimeout bounds the removal of images, which must not depend on the caller's context.
 const closeTimeout = time.Minute
 
-// Close removes the images that were built, but for those that have got a name since or are in use. What the
-// builds have in their cache stays.
+// Close removes the images that were built, but for those that somebody else has: under a name, dangling, or in a lab.
+// What the builds have in their cache stays.
 func (l *Lab) Close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	l.mu.Lock()
-	images := slices.Clone(l.images)
-	l.images = nil
-	l.mu.Unlock()
-	if len(images) == 0 {
-		return nil
-	}
-	if err := l.o.Engine.Store.RemoveDangling(ctx, images); err != nil {
+	if err := l.trials.Close(ctx); err != nil {
 		return fmt.Errorf("remove the images of trials: %w", err)
 	}
 	return nil
