@@ -25,6 +25,7 @@ type lab struct {
 	programs string // directory of deckhand and the others
 	proofs   string // directory of what harden writes
 	progress io.Writer
+	patience time.Duration // for a check to pass; 0: a minute
 }
 
 // newLab installs the checks' clients, builds the programs and imports the base image.
@@ -123,21 +124,21 @@ func (l *lab) do(ctx context.Context, args ...string) (string, error) {
 	return l.doWith(ctx, nil, args...)
 }
 
-// transcript is what both outputs of a command printed; they are written from two goroutines.
-type transcript struct {
+// outputs is what both outputs of a command printed; they are written from two goroutines.
+type outputs struct {
 	mu   sync.Mutex
 	text strings.Builder
 }
 
 // Write adds to it.
-func (t *transcript) Write(p []byte) (int, error) {
+func (t *outputs) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.text.Write(p)
 }
 
 // String is all of it.
-func (t *transcript) String() string {
+func (t *outputs) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.text.String()
@@ -151,7 +152,7 @@ func (l *lab) doWith(ctx context.Context, environ []string, args ...string) (str
 // doIn is do with these variables and no others.
 func (l *lab) doIn(ctx context.Context, environ []string, args ...string) (string, error) {
 	var out bytes.Buffer
-	var both transcript
+	var both outputs
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = environ
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, &both), &both
@@ -160,7 +161,7 @@ func (l *lab) doIn(ctx context.Context, environ []string, args ...string) (strin
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
 	cmd.WaitDelay = grace
 	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil && cmd.Process != nil {
 			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what did not end by itself
 		}
 		return out.String(), &commandError{args, cmd.ProcessState.ExitCode(), both.String(), errors.Join(err, ctx.Err())}
@@ -178,6 +179,8 @@ func (l *lab) buildImage(ctx context.Context, s *service, dockerfile, image stri
 type inspected struct {
 	State  struct{ Pid int }
 	Config struct {
+		User         string
+		Entrypoint   []string
 		ExposedPorts map[string]struct{}
 	}
 	NetworkSettings struct {

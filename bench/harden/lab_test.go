@@ -40,6 +40,14 @@ func TestDoKeepsBothOutputs(t *testing.T) {
 	}
 }
 
+func TestDoTooLate(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := (&lab{}).do(ctx, "true"); !errors.Is(err, context.Canceled) {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 func TestDoLetsCleanUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := t.TempDir() + "/done"

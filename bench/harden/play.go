@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -12,9 +14,18 @@ import (
 )
 
 const (
-	patience = time.Minute            // for a check to pass
-	pause    = 100 * time.Millisecond // between two checks
+	longPatience = time.Minute            // for a check to pass
+	pause        = 100 * time.Millisecond // between two checks
 )
+
+// unwell is a service that does not work: it could not be started, it ended, or its check or its exercise failed.
+type unwell struct{ err error }
+
+// Error says what was wrong with it.
+func (u *unwell) Error() string { return u.err.Error() }
+
+// Unwrap gives the cause.
+func (u *unwell) Unwrap() error { return u.err }
 
 // container is a running service.
 type container struct {
@@ -62,7 +73,7 @@ func (l *lab) play(ctx context.Context, s *service, image string, flags []string
 	defer c.remove(ctx)
 	p = &played{}
 	began := now()
-	if _, err := l.do(ctx, append(args, image)...); err != nil {
+	if err := c.begin(ctx, append(args, image)...); err != nil {
 		return nil, err
 	}
 	if err := c.pass(ctx, 1, look); err != nil {
@@ -70,7 +81,7 @@ func (l *lab) play(ctx context.Context, s *service, image string, flags []string
 	}
 	p.ready[0] = since(began)
 	if err := c.exercise(ctx); err != nil {
-		return nil, fmt.Errorf("exercise: %w", err)
+		return nil, &unwell{fmt.Errorf("exercise: %w", err)}
 	}
 	began = now()
 	if _, err := l.do(ctx, "deckhand", "stop", c.name); err != nil {
@@ -78,7 +89,7 @@ func (l *lab) play(ctx context.Context, s *service, image string, flags []string
 	}
 	p.stop = since(began)
 	began = now()
-	if _, err := l.do(ctx, "deckhand", "start", c.name); err != nil {
+	if err := c.begin(ctx, "deckhand", "start", c.name); err != nil {
 		return nil, err
 	}
 	if err := c.pass(ctx, 2, look); err != nil {
@@ -97,17 +108,29 @@ func (l *lab) exposed(ctx context.Context, image string) ([]string, error) {
 	return slices.Sorted(maps.Keys(i.Config.ExposedPorts)), nil
 }
 
-// pass waits until the check of the round passes.
+// begin starts the container by a command. The error is *unwell where deckhand did its part, and there is nothing that
+// could be executed.
+func (c *container) begin(ctx context.Context, args ...string) error {
+	const notExecutable, notFound = 126, 127
+	_, err := c.lab.do(ctx, args...)
+	if ended, ok := errors.AsType[*commandError](err); ok && (ended.code == notExecutable || ended.code == notFound) {
+		return &unwell{err}
+	}
+	return err
+}
+
+// pass waits until the check of the round passes. The error is *unwell where it does not.
 func (c *container) pass(ctx context.Context, round int, look func(pid int) error) error {
-	limited, cancel := context.WithTimeout(ctx, patience)
+	limited, cancel := context.WithTimeout(ctx, cmp.Or(c.lab.patience, longPatience))
 	defer cancel()
+	var failed error // of the last attempt that was not cut short
 	for {
 		i, err := c.lab.inspect(ctx, c.name)
 		if err != nil {
 			return err
 		}
 		if i.State.Pid == 0 {
-			return fmt.Errorf("round %d: the service ended\n%s", round, c.logs(ctx))
+			return &unwell{fmt.Errorf("round %d: the service ended\n%s", round, c.logs(ctx))}
 		}
 		_, err = c.lab.doWith(limited, checkEnvironment(i, c.name, round), c.service.check())
 		if err == nil && look != nil {
@@ -116,9 +139,12 @@ func (c *container) pass(ctx context.Context, round int, look func(pid int) erro
 		if err == nil {
 			return nil
 		}
+		if limited.Err() == nil || failed == nil {
+			failed = err
+		}
 		select {
 		case <-limited.Done():
-			return fmt.Errorf("round %d: the check did not pass: %w\n%s", round, err, c.logs(ctx))
+			return &unwell{fmt.Errorf("round %d: the check did not pass: %w\n%s", round, failed, c.logs(ctx))}
 		case <-time.After(pause):
 		}
 	}
