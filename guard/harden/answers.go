@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/deckhand-engine/deckhand/guard/observe"
 	"github.com/deckhand-engine/deckhand/guard/repair"
 )
@@ -103,26 +105,9 @@ func (a *answers) why(r repair.Repair, c *observe.Call) string {
 	}
 	result := "as root"
 	if !a.asRoot {
-		result = errnoName(c.Errno)
+		result = unix.ErrnoName(c.Errno)
 	}
 	return fmt.Sprintf("%s %s %s (%s, %s)", c.Process.Comm, doing, what, c.Syscall, result)
-}
-
-// errnoName is an error's name as manuals have it.
-func errnoName(e syscall.Errno) string {
-	switch e {
-	case syscall.EACCES:
-		return "EACCES"
-	case syscall.EPERM:
-		return "EPERM"
-	case syscall.EROFS:
-		return "EROFS"
-	case syscall.ENOENT:
-		return "ENOENT"
-	case syscall.EXDEV:
-		return "EXDEV"
-	}
-	return e.Error()
 }
 
 // refused answers one call that failed.
@@ -133,7 +118,7 @@ func (a *answers) refused(c *observe.Call) {
 	case c.Errno == syscall.EXDEV:
 		a.crossing(c)
 	case c.Errno == syscall.ENOENT:
-		a.hidden(c)
+		a.absent(c)
 	case !c.Denied() || changesOthers(c):
 	case strings.HasPrefix(c.Syscall, "execve") && c.Errno == syscall.EPERM:
 		a.fileCapabilities(c)
@@ -313,30 +298,36 @@ func (a *answers) fileCapabilities(c *observe.Call) {
 	}
 }
 
-// hidden answers a path that is missing since an empty directory in memory covers what the image has there.
-func (a *answers) hidden(c *observe.Call) {
+// absent answers a path that is missing: its directory was made as root, or an empty one in memory covers what the
+// image has there.
+func (a *answers) absent(c *observe.Call) {
+	if c.Path == "" {
+		return
+	}
 	p := a.s.files.resolve(c.Path, true)
-	if r, ok := a.s.rootMade(path.Dir(p)); ok && c.Path != "" {
+	if r, ok := a.s.rootMade(path.Dir(p)); ok {
 		if _, known := a.c.placeAt(r.Path); !known {
 			a.add(r, c)
 			return
 		}
 	}
-	have, covered := a.c.mountOf(p)
-	if c.Path == "" || !covered || have.Kind != repair.Tmpfs || p == have.Path {
-		return
+	if have, ok := a.c.mountOf(p); ok && have.Kind == repair.Tmpfs && p != have.Path {
+		a.uncover(p, have.Path, c)
 	}
+}
+
+// uncover gives back what the image has at a path, of which a place in memory hides at least the directory.
+func (a *answers) uncover(p, place string, c *observe.Call) {
 	dir := p
-	for dir != have.Path && !a.s.files.isDir(dir) {
+	for dir != place && !a.s.files.isDir(dir) {
 		dir = path.Dir(dir)
 	}
-	switch _, exists := a.s.files.stat(p); {
-	case dir == have.Path && exists: // a file of the image in the place itself
-		a.add(a.s.volume(have.Path), c)
-	case dir == have.Path:
-	case exists && a.s.files.full[dir] && !a.s.files.isDir(p):
+	_, exists := a.s.files.stat(p)
+	isFile := exists && !a.s.files.isDir(p)
+	switch {
+	case isFile && a.s.files.full[dir]: // what is in it is wanted
 		a.add(a.s.volume(dir), c)
-	default:
+	case dir != place:
 		a.add(repair.Repair{Kind: repair.Tmpfs, Path: dir}, c)
 	}
 }

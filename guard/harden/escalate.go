@@ -43,7 +43,8 @@ func (s *session) levels() []level {
 			Kind: repair.ReadWrite, Why: "it writes where a service should not, and nothing less was found to let it",
 		})},
 		{title: "as uid 0", propose: s.root, from: (*mending).places, keep: true},
-		{title: "as uid 0 with a writable root", propose: only(repair.Repair{Kind: repair.ReadWrite, Why: "root writes all over the image"})},
+		{title: "as uid 0 with a writable root", propose: only(writableRoot())},
+		{title: "as uid 0 with a writable root and nothing else", propose: s.rootWriting, from: (*mending).bare},
 	}
 }
 
@@ -120,28 +121,14 @@ func becameUser(c *observe.Call) bool {
 
 // afterDrop proposes to start what the start-up script ran once it had given up root.
 func (s *session) afterDrop(context.Context, candidate, *observe.Record) ([]repair.Repair, error) {
-	dropped, dir := map[int]bool{}, ""
 	var found []repair.Repair
-	calls := s.asRoot.Record.Calls
-	for i := range calls {
-		c := &calls[i]
-		if becameUser(c) {
-			dropped[c.Process.PID] = true
-			continue
-		}
-		if c.Syscall != "execve" || c.Errno != 0 || len(c.Argv) == 0 || !dropped[c.Process.PID] {
-			continue
-		}
-		delete(dropped, c.Process.PID) // what it runs later is its own affair
-		dir = c.Dir
-		argv := slices.Clone(c.Argv)
-		if path.Base(argv[0]) != path.Base(c.Path) || !path.IsAbs(argv[0]) && strings.Contains(argv[0], "/") {
-			argv[0] = c.Path
-		}
-		r := repair.Repair{Kind: repair.Entrypoint, Argv: argv, Why: "what was started once root was given up, started at once"}
+	dir := ""
+	for _, c := range startedAfterDrop(s.asRoot.Record) {
+		r := repair.Repair{Kind: repair.Entrypoint, Argv: commandOf(c), Why: "what was started once root was given up, started at once"}
 		if !slices.ContainsFunc(found, func(o repair.Repair) bool { return same(o, r) }) {
 			found = append(found, r)
 		}
+		dir = c.Dir
 	}
 	if len(found) != 1 {
 		return nil, nil // several programs under one that has to stay
@@ -153,6 +140,34 @@ func (s *session) afterDrop(context.Context, candidate, *observe.Record) ([]repa
 		}
 	}
 	return found, nil
+}
+
+// startedAfterDrop are the programs that processes became, each the first after it had become an ordinary user.
+func startedAfterDrop(r *observe.Record) []*observe.Call {
+	var out []*observe.Call
+	dropped := map[int]bool{}
+	for i := range r.Calls {
+		c := &r.Calls[i]
+		if becameUser(c) {
+			dropped[c.Process.PID] = true
+		}
+		if c.Syscall == "execve" && c.Errno == 0 && len(c.Argv) > 0 && dropped[c.Process.PID] {
+			delete(dropped, c.Process.PID) // what it runs later is its own affair
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// commandOf is what an execve ran, in words that can be typed: the name that a program is given for itself may be
+// another.
+func commandOf(c *observe.Call) []string {
+	argv := slices.Clone(c.Argv)
+	isRelative := !path.IsAbs(argv[0]) && strings.Contains(argv[0], "/")
+	if isRelative || path.Base(argv[0]) != path.Base(c.Path) {
+		argv[0] = c.Path
+	}
+	return argv
 }
 
 // rootMade is the repair for a directory that the image lacks and that was made as root.

@@ -29,10 +29,7 @@ type mending struct {
 
 // mend finds repairs with which the service works as the user. They are more than it needs.
 func (s *session) mend(ctx context.Context) (candidate, error) {
-	m := &mending{s: s}
-	for _, name := range s.o.Keep {
-		m.c = m.c.with(repair.Repair{Kind: repair.Capability, Value: name, Why: "it was to be kept"})
-	}
+	m := &mending{s: s, attempt: attempt{c: s.given()}}
 	if err := m.try(ctx, m.c, "as "+s.o.user()+", nothing else"); err != nil {
 		return m.c, err
 	}
@@ -52,6 +49,15 @@ func (s *session) mend(ctx context.Context) (candidate, error) {
 		return m.c, &UnprovenError{Reason: "nothing was found with which the service works", Outcome: *m.out}
 	}
 	return m.c, nil
+}
+
+// given is the candidate that has what is to be kept in any case.
+func (s *session) given() candidate {
+	c := candidate{}
+	for _, name := range s.o.Keep {
+		c = c.with(repair.Repair{Kind: repair.Capability, Value: name, Why: "it was to be kept"})
+	}
+	return c
 }
 
 // try makes a watched trial of a candidate, which becomes the present one.
@@ -103,25 +109,34 @@ func (m *mending) climb(ctx context.Context, l level) error {
 	if l.from != nil {
 		m.attempt = l.from(m)
 	}
-	for i := 0; i < most && (i == 0 || l.again); i++ {
-		repairs, err := l.propose(ctx, m.c, m.out.Record)
-		if err != nil {
+	for range most {
+		more, err := m.step(ctx, l)
+		if err != nil || m.out.Passed {
 			return err
 		}
-		if repairs = slices.DeleteFunc(repairs, m.c.has); len(repairs) == 0 {
+		if !more || !l.again {
 			break
-		}
-		if err := m.try(ctx, m.c.with(repairs...), l.title+": "+list(repairs)); err != nil {
-			return err
-		}
-		if err := m.answerAll(ctx); err != nil || m.out.Passed {
-			return err
 		}
 	}
 	if !l.keep && (l.from != nil || !better(m.out, before.out)) {
 		m.attempt = before
 	}
 	return nil
+}
+
+// step tries what a level proposes. It reports whether that was anything.
+func (m *mending) step(ctx context.Context, l level) (bool, error) {
+	repairs, err := l.propose(ctx, m.c, m.out.Record)
+	if err != nil {
+		return false, err
+	}
+	if repairs = slices.DeleteFunc(repairs, m.c.has); len(repairs) == 0 {
+		return false, nil
+	}
+	if err := m.try(ctx, m.c.with(repairs...), l.title+": "+list(repairs)); err != nil {
+		return false, err
+	}
+	return true, m.answerAll(ctx)
 }
 
 // answers begin again with nothing but the answers to refusals.
@@ -135,15 +150,17 @@ func (m *mending) places() attempt {
 			as.succeeded(call)
 		}
 	}
-	out := candidate{}
+	out := m.s.given()
 	for _, r := range slices.Concat(m.c.repairs, as.proposals()) {
-		keep := r.Kind == repair.Capability && slices.Contains(m.s.o.Keep, r.Value)
-		if (keep || isMount(r) || r.Kind == repair.Port) && !out.has(r) {
-			out.repairs = append(out.repairs, r)
+		if isMount(r) || r.Kind == repair.Port {
+			out = out.with(r)
 		}
 	}
 	return attempt{out, m.out}
 }
+
+// bare begins again with nothing but what is to be kept.
+func (m *mending) bare() attempt { return attempt{m.s.given(), m.out} }
 
 // better reports whether a trial came further than another: to a later stage, or with the service still running, or
 // with fewer privileges refused.

@@ -86,9 +86,25 @@ func (s *session) volume(dir string) repair.Repair {
 	return repair.Repair{Kind: repair.Volume, Path: dir, Missing: !s.files.isDir(dir), Recursive: s.files.hasBelow(dir)}
 }
 
-// merged drops places within others that the service makes itself there. Many in one directory, those of a candidate
-// counted too, become that: they have names that the service makes up.
+// merged drops kept places within others. Many in one directory, those of a candidate counted too, become that: they
+// have names that the service makes up.
 func (s *session) merged(c candidate, places []repair.Repair) []repair.Repair {
+	places = s.gathered(c, places)
+	var out []repair.Repair
+	for _, r := range places {
+		covered := func(o repair.Repair) bool {
+			return o.Kind == repair.Volume && o.Path != r.Path && isWithin(r.Path, o.Path)
+		}
+		twice := func(o repair.Repair) bool { return same(o, r) }
+		if (r.Kind != repair.Volume || !slices.ContainsFunc(places, covered)) && !slices.ContainsFunc(out, twice) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// gathered has in the place of each directory of a crowd the one that the crowd is in.
+func (s *session) gathered(c candidate, places []repair.Repair) []repair.Repair {
 	const crowd = 6
 	siblings := map[string]int{}
 	for _, r := range slices.Concat(places, c.repairs) {
@@ -96,18 +112,11 @@ func (s *session) merged(c candidate, places []repair.Repair) []repair.Repair {
 			siblings[path.Dir(r.Path)]++
 		}
 	}
-	var out []repair.Repair
-	for _, r := range places {
+	out := slices.Clone(places)
+	for i, r := range places {
 		if parent := path.Dir(r.Path); siblings[parent] > crowd && !shared(parent) && !s.files.isDir(r.Path) {
-			why := r.Why
-			r = s.writable(parent)
-			r.Why = why
-		}
-		inside := slices.ContainsFunc(places, func(o repair.Repair) bool {
-			return o.Kind == r.Kind && o.Path != r.Path && isWithin(r.Path, o.Path) && r.Kind == repair.Volume
-		})
-		if !inside && !slices.ContainsFunc(out, func(o repair.Repair) bool { return same(o, r) }) {
-			out = append(out, r)
+			out[i] = s.writable(parent)
+			out[i].Why = r.Why
 		}
 	}
 	return out

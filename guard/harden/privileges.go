@@ -20,66 +20,48 @@ func granted() []string {
 	}
 }
 
+// deciding are the capabilities that calls ask for, whatever their arguments.
+func deciding() map[string]string {
+	out := map[string]string{"chroot": "CAP_SYS_CHROOT", "bind": "CAP_NET_BIND_SERVICE", "sendto": "CAP_AUDIT_WRITE", "sendmsg": "CAP_AUDIT_WRITE"}
+	for name, calls := range map[string][]string{
+		"CAP_SETUID":  {"setuid", "setreuid", "setresuid", "setfsuid"},
+		"CAP_SETGID":  {"setgid", "setregid", "setresgid", "setfsgid", "setgroups"},
+		"CAP_CHOWN":   {"chown", "lchown", "fchown", "fchownat"},
+		"CAP_MKNOD":   {"mknod", "mknodat"},
+		"CAP_KILL":    {"kill", "tkill", "tgkill", "rt_sigqueueinfo", "pidfd_send_signal"},
+		"CAP_SETFCAP": {"setxattr", "lsetxattr", "fsetxattr"},
+		"CAP_FOWNER":  {"chmod", "fchmod", "fchmodat", "fchmodat2", "utime", "utimes", "futimesat", "utimensat"},
+		"CAP_SETPCAP": {"capset", "prctl"},
+	} {
+		for _, call := range calls {
+			out[call] = name
+		}
+	}
+	return out
+}
+
 // capabilityOf is the capability that decides a call, of those that containers have; empty: none.
 func (s *session) capabilityOf(c *observe.Call) string {
-	switch c.Syscall {
-	case "setuid", "setreuid", "setresuid", "setfsuid":
-		return "CAP_SETUID"
-	case "setgid", "setregid", "setresgid", "setfsgid", "setgroups":
-		return "CAP_SETGID"
-	case "chown", "lchown", "fchown", "fchownat":
-		return "CAP_CHOWN"
-	case "chroot":
-		return "CAP_SYS_CHROOT"
-	case "mknod", "mknodat":
-		return "CAP_MKNOD"
-	case "kill", "tkill", "tgkill", "rt_sigqueueinfo", "pidfd_send_signal":
-		return "CAP_KILL"
-	case "setxattr", "lsetxattr", "fsetxattr":
-		return "CAP_SETFCAP"
-	case "chmod", "fchmod", "fchmodat", "fchmodat2", "utime", "utimes", "futimesat", "utimensat":
-		return "CAP_FOWNER"
-	case "socket":
-		if strings.HasSuffix(c.Socket, "/raw") && !strings.HasPrefix(c.Socket, "netlink") || strings.HasPrefix(c.Socket, "packet") {
+	if name := s.deciding[c.Syscall]; name != "" {
+		return name
+	}
+	switch {
+	case c.Syscall == "socket":
+		if strings.HasPrefix(c.Socket, "packet") || strings.HasSuffix(c.Socket, "/raw") && !strings.HasPrefix(c.Socket, "netlink") {
 			return "CAP_NET_RAW"
 		}
-		return ""
-	case "bind":
-		return "CAP_NET_BIND_SERVICE"
-	case "capset", "prctl":
-		return "CAP_SETPCAP"
-	case "sendto", "sendmsg":
-		return "CAP_AUDIT_WRITE"
-	}
-	if c.Errno == syscall.EACCES && c.Path != "" {
+	case c.Errno == syscall.EACCES && c.Path != "":
 		return "CAP_DAC_OVERRIDE"
 	}
 	return ""
 }
 
-// capabilities proposes those that decide what was refused, or what root did that would be.
+// capabilities proposes those that decide what was refused, and with them those of what root did to become others.
 func (s *session) capabilities(_ context.Context, c candidate, r *observe.Record) ([]repair.Repair, error) {
 	var out []repair.Repair
-	add := func(call *observe.Call) {
-		name := s.capabilityOf(call)
-		fresh := repair.Repair{Kind: repair.Capability, Value: name}
-		if name == "" || c.has(fresh) {
-			return
-		}
-		i := slices.IndexFunc(out, func(o repair.Repair) bool { return same(o, fresh) })
-		if i < 0 {
-			fresh.Why = fmt.Sprintf("%s calls %s", call.Process.Comm, call.Syscall)
-			out = append(out, fresh)
-			i = len(out) - 1
-		}
-		const most = 4
-		if call.Errno != 0 && len(out[i].For) < most {
-			out[i].For = append(out[i].For, *call)
-		}
-	}
 	for i := range r.Calls {
 		if call := &r.Calls[i]; call.Denied() && call.Errno != syscall.EROFS {
-			add(call)
+			out = s.granting(out, c, call)
 		}
 	}
 	if len(out) == 0 {
@@ -88,10 +70,29 @@ func (s *session) capabilities(_ context.Context, c candidate, r *observe.Record
 	for i := range s.asRoot.Record.Calls {
 		call := &s.asRoot.Record.Calls[i]
 		if call.Errno == 0 && (isIdentity(call.Syscall) && call.ID != int64(s.o.UID) || call.Syscall == "chroot") {
-			add(call)
+			out = s.granting(out, c, call)
 		}
 	}
 	return out, nil
+}
+
+// granting adds the capability that decides a call, or the call to what that is for.
+func (s *session) granting(out []repair.Repair, c candidate, call *observe.Call) []repair.Repair {
+	const most = 4 // calls are kept
+	r := repair.Repair{Kind: repair.Capability, Value: s.capabilityOf(call)}
+	if r.Value == "" || c.has(r) {
+		return out
+	}
+	i := slices.IndexFunc(out, func(o repair.Repair) bool { return same(o, r) })
+	if i < 0 {
+		r.Why = fmt.Sprintf("%s calls %s", call.Process.Comm, call.Syscall)
+		out = append(out, r)
+		i = len(out) - 1
+	}
+	if call.Errno != 0 && len(out[i].For) < most {
+		out[i].For = append(out[i].For, *call)
+	}
+	return out
 }
 
 // root proposes to be root after all, with all that containers have: what is not needed goes later.
@@ -108,6 +109,17 @@ func (s *session) root(_ context.Context, _ candidate, r *observe.Record) ([]rep
 		out = append(out, repair.Repair{Kind: repair.Capability, Value: name, Why: s.usedAsRoot(name)})
 	}
 	return out, nil
+}
+
+// writableRoot is a root file system that can be written to by root.
+func writableRoot() repair.Repair {
+	return repair.Repair{Kind: repair.ReadWrite, Why: "root writes all over the image"}
+}
+
+// rootWriting proposes what a container has by default: the service worked like that.
+func (s *session) rootWriting(ctx context.Context, c candidate, r *observe.Record) ([]repair.Repair, error) {
+	out, err := s.root(ctx, c, r)
+	return append(out, writableRoot()), err
 }
 
 // usedAsRoot says what a capability was good for in the run as root.

@@ -23,7 +23,7 @@ func Run(ctx context.Context, o Options) (*proof.Proof, error) {
 	if o.Now == nil {
 		o.Now = time.Now //nolint:forbidigo // the default of the clock that callers pass
 	}
-	s := &session{o: &o, built: map[string]string{}, without: map[string]string{}}
+	s := &session{o: &o, built: map[string]string{}, without: map[string]string{}, deciding: deciding()}
 	s.times.began = o.Now()
 	if err := s.begin(ctx); err != nil {
 		return nil, err

@@ -29,7 +29,9 @@ type session struct {
 	plain  *Outcome // of the service as it is
 	asRoot *Outcome // of the same, watched
 	built  map[string]string
-	trials []proof.Trial
+	// deciding are capabilities by system call.
+	deciding map[string]string
+	trials   []proof.Trial
 	// without says, by a repair's String, how the service fails when only that is missing.
 	without map[string]string
 	times   times
