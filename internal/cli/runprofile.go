@@ -36,6 +36,10 @@ func (o *runOptions) loadProfile(f *pflag.FlagSet) error {
 		return hint.With(fmt.Errorf("--read-only=%t contradicts --profile %s, whose readWrite is %t", o.readOnly, o.profileDir, p.ReadWrite),
 			"leave --read-only out")
 	}
+	if o.init && p.Seccomp != "" {
+		return hint.With(fmt.Errorf("--init contradicts --profile %s: its filter allows what the command needs, and the init would be held to it", o.profileDir),
+			"leave --init out")
+	}
 	o.profile, o.profileDir = p, dir
 	return nil
 }
