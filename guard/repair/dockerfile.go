@@ -121,7 +121,7 @@ func (e *editor) comment(why string) string {
 	if !e.o.Comments || why == "" {
 		return ""
 	}
-	return "# deckhand: " + why + e.newline
+	return Mark + why + e.newline
 }
 
 func isLineBlank(r rune) bool {

@@ -7,6 +7,9 @@ import (
 	"github.com/deckhand-engine/deckhand/guard/observe"
 )
 
+// Mark begins the comments of what is added to a Dockerfile.
+const Mark = "# deckhand: "
+
 // Kind is a kind of repair.
 type Kind string
 

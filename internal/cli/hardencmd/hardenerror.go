@@ -1,12 +1,14 @@
 package hardencmd
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/deckhand-engine/deckhand/guard/harden"
+	"github.com/deckhand-engine/deckhand/guard/repair"
 	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/ui"
 )
@@ -65,6 +67,9 @@ func stageWords(s harden.Stage) string {
 // baselineHints are what to try with a service that does not work as it is.
 func (o *hardenOptions) baselineHints(s *subject, out *harden.Outcome) []string {
 	var hints []string
+	if bytes.Contains(s.dockerfile, []byte(repair.Mark)) {
+		hints = append(hints, "harden has changed this Dockerfile:  name the directory of that proof with --output, or harden the one before")
+	}
 	if out.Exited || out.Stage == harden.StageStart {
 		hints = append(hints, "see it by itself:                  "+s.tryCommand())
 		return append(hints, "what it needs to run (ENV, CMD) must be in the image: harden starts it as it is")

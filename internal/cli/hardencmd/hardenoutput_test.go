@@ -82,6 +82,11 @@ func TestHardenFailures(t *testing.T) {
   what a check is given and when:    docs/harden.md
   give it more time:                 deckhand harden --check-timeout 2m app
 `},
+		"it was hardened before": {&harden.BaselineError{Outcome: deaf}, []string{"--check", "x", "-f", "app/hardened"}, `deckhand: app/hardened does not work as it is, before its check passed: the check did not pass within 30.0 s: it failed with code 1
+  harden has changed this Dockerfile:  name the directory of that proof with --output, or harden the one before
+  what a check is given and when:    docs/harden.md
+  give it more time:                 deckhand harden --check-timeout 2m app
+`},
 		"the exercise fails": {&harden.BaselineError{Outcome: exercise}, []string{"--exercise", "x"}, `deckhand: app/Dockerfile does not work as it is, in the exercise: the exercise failed with code 1
   how an exercise is run, and when:  docs/harden.md
   give it more time:                 deckhand harden --check-timeout 2m app
@@ -100,7 +105,7 @@ func TestHardenFailures(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			tree(t, map[string]string{"app/Dockerfile": "FROM base\n"})
+			tree(t, map[string]string{"app/Dockerfile": "FROM base\n", "app/hardened": "FROM base\n# deckhand: it works without root\nUSER 9000\n"})
 			s := newShop(t)
 			s.run = func(context.Context, harden.Options) (*proof.Proof, error) { return nil, tt.err }
 			code, out, errOut := s.harden(t.Context(), append(tt.args, "--output", "out", "app")...)
