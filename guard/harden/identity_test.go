@@ -72,6 +72,10 @@ func TestIdentity(t *testing.T) {
 		"uid 0 with a capability": {
 			x(starting(insists(isRoot), socket("packet/raw"))), []string{"capability CAP_NET_RAW", "uid 0"},
 		},
+		"uid 0 that moves files": {
+			x(starting(insists(isRoot), makes("/srv/x/out"), writes("/srv/x/in/a"), moves("/srv/x/in/a", "/srv/x/out/a")), "0755 0:0 /srv/x/in/"),
+			[]string{"uid 0", "volume /srv/x"},
+		},
 		"uid 0 with state": {
 			x(starting(insists(isRoot), writes("/var/lib/x/f"), writes("/run/x.pid")), state), []string{"tmpfs /run", "uid 0", "volume /var/lib/x"},
 		},

@@ -229,15 +229,17 @@ func (r *run) whole() *harden.Outcome {
 	if err := p.all(p.program.exercise); err != nil {
 		return &harden.Outcome{Stage: harden.StageExercise, Reason: "the exercise failed: " + err.Error()}
 	}
-	killed := ""
-	if err := p.all(p.program.stop); err != nil || p.program.deaf {
+	killed, output := "", ""
+	if err := p.all(p.program.stop); err != nil {
+		killed, output = "it did not end within 10 s", err.Error()
+	} else if p.program.deaf {
 		killed = "it did not end within 10 s"
 	}
 	r.restarted = true
 	if _, out := r.ready(harden.StageRestart); out != nil {
 		return out
 	}
-	return &harden.Outcome{Passed: true, Stage: harden.StageDone, Killed: killed}
+	return &harden.Outcome{Passed: true, Stage: harden.StageDone, Killed: killed, Output: output}
 }
 
 // ready starts the service, and checks it.

@@ -154,6 +154,10 @@ func TestRun(t *testing.T) {
 		"a move within a place": {
 			x(starting(writes("/srv/x/a"), moves("/srv/x/a", "/srv/x/b")), "0755 0:0 /srv/x/"), []string{"volume /srv/x"},
 		},
+		"a move between two places": {
+			x(starting(writes("/srv/in/a"), makes("/srv/out"), moves("/srv/in/a", "/srv/out/a")), "0755 0:0 /srv/in/", "0755 0:0 /srv/out/"),
+			[]string{"uid 0", "writable root"},
+		},
 		"a move between two places of its own": {
 			x(starting(writes("/srv/x/in/a"), moves("/srv/x/in/a", "/srv/x/out/a")), "0755 0:0 /srv/x/in/", "0755 0:0 /srv/x/out/"),
 			[]string{"volume -R /srv/x"},

@@ -148,6 +148,11 @@ func calls(names ...string) step {
 	}
 }
 
+// all makes several steps one.
+func all(steps ...step) step {
+	return func(p *process) error { return p.all(steps) }
+}
+
 // survives goes on if a step fails.
 func survives(s step) step {
 	return func(p *process) error {
