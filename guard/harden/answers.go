@@ -222,7 +222,7 @@ func (a *answers) writePath(p string, isDir bool, c *observe.Call) {
 	resolved := a.s.files.resolve(p, true)
 	if home, ok := a.s.homeOf(resolved); ok {
 		a.add(repair.Repair{Kind: repair.Environ, Value: "HOME=" + home}, c)
-		a.add(repair.Repair{Kind: repair.Tmpfs, Path: home}, c)
+		a.add(a.s.volume(home), c) // root's was kept too
 		return
 	}
 	dir, ok := a.s.place(resolved, isDir)

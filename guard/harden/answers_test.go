@@ -92,7 +92,7 @@ func TestAnswer(t *testing.T) {
 		"a log":               {calls: []observe.Call{opening("/var/log/x/y", rofs)}, want: []string{"tmpfs /var/log/x"}},
 		"a queue":             {calls: []observe.Call{opening("/var/spool/x/y", rofs)}, want: []string{"volume /var/spool/x"}},
 		"a temporary file":    {calls: []observe.Call{opening("/tmp/x/y", rofs)}, want: []string{"tmpfs /tmp"}},
-		"root's home":         {calls: []observe.Call{reading("/root/.x", acces)}, want: []string{"env HOME=/home/x", "tmpfs /home/x"}},
+		"root's home":         {calls: []observe.Call{reading("/root/.x", acces)}, want: []string{"env HOME=/home/x", "volume /home/x"}},
 		"a key":               {calls: []observe.Call{reading("/etc/x/key", acces)}, want: []string{"chown /etc/x/key", "mode /etc/x"}},
 		"a program with caps": {calls: []observe.Call{{Syscall: "execve", Path: "/bin/ping", Errno: perm}}, want: []string{"strip-caps /usr/bin/ping"}},
 		"a socket": {

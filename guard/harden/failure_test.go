@@ -119,7 +119,7 @@ func TestUnbuildable(t *testing.T) {
 		},
 		"no shell, and no need for one": {
 			service{noShell: true, programs: map[string]program{"/usr/bin/x": starting(listens(":80"), writes("/run/x"), writes("~/.x"))}},
-			[]string{"env HOME=/home/x", "sysctl net.ipv4.ip_unprivileged_port_start=80", "tmpfs /home/x", "tmpfs /run"},
+			[]string{"env HOME=/home/x", "sysctl net.ipv4.ip_unprivileged_port_start=80", "tmpfs /run", "volume /home/x"},
 		},
 		"no shell, a directory of the image": {
 			service{noShell: true, files: "0755 0:0 /data/", programs: map[string]program{"/usr/bin/x": starting(writes("/data/f"))}},

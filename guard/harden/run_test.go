@@ -133,7 +133,7 @@ func TestRun(t *testing.T) {
 			[]string{"sysctl net.ipv4.ip_unprivileged_port_start=80"},
 		},
 		"a home": {
-			x(starting(writes("~/.x")), "0755 0:0 /var/lib/x/"), []string{"env HOME=/home/x", "tmpfs /home/x"},
+			x(starting(writes("~/.x")), "0755 0:0 /var/lib/x/"), []string{"env HOME=/home/x", "volume /home/x"},
 		},
 		"a name": {x(starting(insists(hasName))), []string{"passwd line x"}},
 		"a name and a port": {
