@@ -156,11 +156,11 @@ func (m *mending) places() attempt {
 			out = out.with(r)
 		}
 	}
-	return attempt{out, m.out}
+	return attempt{out, m.answered.out}
 }
 
 // bare begins again with nothing but what is to be kept.
-func (m *mending) bare() attempt { return attempt{m.s.given(), m.out} }
+func (m *mending) bare() attempt { return attempt{m.s.given(), m.answered.out} }
 
 // better reports whether a trial came further than another: to a later stage, or with the service still running, or
 // with fewer privileges refused.
