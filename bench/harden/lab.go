@@ -146,15 +146,10 @@ func (t *outputs) String() string {
 
 // doWith is do with further variables.
 func (l *lab) doWith(ctx context.Context, environ []string, args ...string) (string, error) {
-	return l.doIn(ctx, append(os.Environ(), environ...), args...)
-}
-
-// doIn is do with these variables and no others.
-func (l *lab) doIn(ctx context.Context, environ []string, args ...string) (string, error) {
 	var out bytes.Buffer
 	var both outputs
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	cmd.Env = environ
+	cmd.Env = append(os.Environ(), environ...)
 	cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, &both), &both
 	// A group of its own: control-C reaches only this program, which passes it on.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

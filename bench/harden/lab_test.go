@@ -16,14 +16,6 @@ func TestDo(t *testing.T) {
 	}
 }
 
-func TestDoInHasNoOtherVariables(t *testing.T) {
-	t.Setenv("ASIDE", "leaks")
-	out, err := (&lab{}).doIn(t.Context(), []string{"WORD=hello"}, "sh", "-c", `echo "$WORD$ASIDE"`)
-	if err != nil || out != "hello\n" {
-		t.Errorf("got %q, %v", out, err)
-	}
-}
-
 // TestDoKeepsBothOutputs has both written at once, and much of them: neither may lose what the other brought.
 func TestDoKeepsBothOutputs(t *testing.T) {
 	const lines = 2000

@@ -70,7 +70,7 @@ func (l *lab) harden(ctx context.Context, s *service, r *row) (dir string, err e
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil { //nolint:gosec // like any other directory of output
 		return "", err
 	}
-	args := []string{"deckhand", "harden", "--check-host", check, "--output", dir}
+	args := []string{"deckhand", "harden", "--check-host", check, "--check-timeout", longPatience.String(), "--output", dir}
 	if s.exercise != "" {
 		args = append(args, "--exercise", s.exercise)
 	}

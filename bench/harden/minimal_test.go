@@ -29,7 +29,7 @@ func TestMinimal(t *testing.T) {
 		t.Skip("installs packages over the network")
 	}
 	need.Root(t)
-	need.Program(t, "redis-cli", "curl", "nsenter")
+	need.Program(t, "redis-cli", "curl")
 	l := newTestLab(t)
 	for service, about := range map[string]string{
 		"redis":   "a configuration that only root can read, and state",

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"strconv"
@@ -150,31 +149,12 @@ func (c *container) pass(ctx context.Context, round int, look func(pid int) erro
 	}
 }
 
-// exercise runs the service's exercise in the container as its first process's user. It comes from outside: under the
-// filter of the service, as deckhand exec has it, a shell may not even be able to start a program.
+// exercise runs the service's exercise in the container, as its user.
 func (c *container) exercise(ctx context.Context) error {
 	if c.service.exercise == "" {
 		return nil
 	}
-	i, err := c.lab.inspect(ctx, c.name)
-	if err != nil {
-		return err
-	}
-	pid := strconv.Itoa(i.State.Pid)
-	fields, err := status(proc(), pid)
-	if err != nil {
-		return err
-	}
-	environ, err := fs.ReadFile(proc(), pid+"/environ")
-	if err != nil {
-		return err
-	}
-	uid, _, _ := strings.Cut(fields["Uid"], " ")
-	gid, _, _ := strings.Cut(fields["Gid"], " ")
-	_, err = c.lab.doIn(
-		ctx, strings.Split(strings.TrimRight(string(environ), "\x00"), "\x00"), "nsenter", "--target", pid, "--all", "--wd",
-		"--setuid", uid, "--setgid", gid, "sh", "-c", c.service.exercise,
-	)
+	_, err := c.lab.do(ctx, "deckhand", "exec", c.name, "sh", "-c", c.service.exercise)
 	return err
 }
 

@@ -121,6 +121,27 @@ func TestUnbuildable(t *testing.T) {
 			service{noShell: true, programs: map[string]program{"/usr/bin/x": starting(listens(":80"), writes("/run/x"), writes("~/.x"))}},
 			[]string{"env HOME=/home/x", "sysctl net.ipv4.ip_unprivileged_port_start=80", "tmpfs /run", "volume /home/x"},
 		},
+		"no shell, and an account that need not be changed": {
+			service{
+				noShell: true, files: account + "\n0777 0:0 /etc/",
+				programs: map[string]program{"/usr/bin/x": starting(writes("/etc/x"), when(isRoot, becomes(999)))},
+			},
+			[]string{"writable root"},
+		},
+		"no shell, and a private file that is not needed": {
+			service{
+				noShell: true, files: "0600 0:0 /etc/x.key",
+				programs: map[string]program{"/usr/bin/x": starting(survives(reads("/etc/x.key")), writes("/run/x"))},
+			},
+			[]string{"tmpfs /run"},
+		},
+		"no chmod, and no need for it": {
+			service{
+				files: private, programs: map[string]program{"/usr/bin/x": starting(survives(reads("/opt/x/f")), writes("/run/x"))},
+				lacks: []string{"chmod"},
+			},
+			[]string{"tmpfs /run"},
+		},
 		"no shell, a directory of the image": {
 			service{noShell: true, files: "0755 0:0 /data/", programs: map[string]program{"/usr/bin/x": starting(writes("/data/f"))}},
 			[]string{"uid 0", "volume /data"},

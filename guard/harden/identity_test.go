@@ -69,6 +69,9 @@ func TestIdentity(t *testing.T) {
 		"a file for somebody else": {
 			x(starting(owns("/var/lib/x/f", 33)), "0644 0:0 /var/lib/x/f"), []string{"capability CAP_CHOWN", "volume /var/lib/x"},
 		},
+		"a file of the image for somebody else": {
+			x(starting(owns("/etc/x", 33)), "0644 0:0 /etc/x"), []string{"capability CAP_CHOWN", "writable root"},
+		},
 		"uid 0 with a capability": {
 			x(starting(insists(isRoot), socket("packet/raw"))), []string{"capability CAP_NET_RAW", "uid 0"},
 		},
