@@ -148,6 +148,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add("openat r /etc/shadow EACCES\nopenat r /etc/x/y EACCES\nexecve r /bin/sh EPERM", "openat r /root/.x")
 	f.Add("openat w /x EROFS\nbind w unix:/run/x EACCES\nunlink w /proc/1 EPERM\naccess r / EROFS", "mkdir w /dev/shm/x")
 	f.Add("openat w /var/run/../x\\ y EROFS\nopenat w /usr/lib/x/y/z EROFS\nopenat w /etc/.. EROFS", "openat w /dev\nopenat w /sys/fs")
+	f.Add("openat r /etc/shadow/x EACCES", "openat r /etc/gshadow/x")
 	f.Fuzz(func(t *testing.T, refused, asRoot string) {
 		if len(refused)+len(asRoot) > 1000 {
 			return
