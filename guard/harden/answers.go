@@ -208,14 +208,13 @@ func portOf(address string) int {
 
 // write answers a call that changes something.
 func (a *answers) write(c *observe.Call) {
-	p := c.Path
-	if c.To != "" && !strings.HasPrefix(c.Syscall, "symlink") {
+	if c.To != "" {
 		a.writePath(c.To, false, c)
 	}
-	if p == "" {
+	if c.Path == "" || strings.HasPrefix(c.Syscall, "symlink") || strings.HasPrefix(c.Syscall, "link") { // what it leads to stays as it is
 		return
 	}
-	a.writePath(p, strings.HasPrefix(c.Syscall, "mkdir"), c)
+	a.writePath(c.Path, strings.HasPrefix(c.Syscall, "mkdir"), c)
 }
 
 func (a *answers) writePath(p string, isDir bool, c *observe.Call) {

@@ -86,8 +86,8 @@ func TestAnswer(t *testing.T) {
 			calls: []observe.Call{{Syscall: "access", Path: "/run", Errno: rofs, Args: [6]int64{0, 2}}}, want: []string{"tmpfs /run"},
 		},
 		"a question about reading": {calls: []observe.Call{{Syscall: "access", Path: "/run", Errno: rofs, Args: [6]int64{0, 4}}}},
-		"a link and both its ends": {
-			calls: []observe.Call{{Syscall: "symlink", Path: "/run/x", To: "/etc/y", Writes: true, Errno: rofs}}, want: []string{"tmpfs /run"},
+		"a link, not what it leads to": {
+			calls: []observe.Call{{Syscall: "symlink", Path: "/var/lib/y/z", To: "/run/x", Writes: true, Errno: rofs}}, want: []string{"tmpfs /run"},
 		},
 		"a directory":         {calls: []observe.Call{{Syscall: "mkdir", Path: "/var/lib/x", Writes: true, Errno: rofs}}, want: []string{"volume /var/lib/x"}},
 		"a log":               {calls: []observe.Call{opening("/var/log/x/y", rofs)}, want: []string{"tmpfs /var/log/x"}},
