@@ -208,7 +208,7 @@ func portOf(address string) int {
 
 // write answers a call that changes something.
 func (a *answers) write(c *observe.Call) {
-	if c.To != "" {
+	if path.IsAbs(c.To) { // of an attribute, it is the name
 		a.writePath(c.To, false, c)
 	}
 	if c.Path == "" || strings.HasPrefix(c.Syscall, "symlink") || strings.HasPrefix(c.Syscall, "link") { // what it leads to stays as it is

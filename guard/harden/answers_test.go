@@ -89,6 +89,10 @@ func TestAnswer(t *testing.T) {
 		"a link, not what it leads to": {
 			calls: []observe.Call{{Syscall: "symlink", Path: "/var/lib/y/z", To: "/run/x", Writes: true, Errno: rofs}}, want: []string{"tmpfs /run"},
 		},
+		"an attribute": {
+			calls: []observe.Call{{Syscall: "setxattr", Path: "/var/lib/x/f", To: "user.tag", Writes: true, Errno: rofs}},
+			want:  []string{"volume /var/lib/x"},
+		},
 		"a directory":         {calls: []observe.Call{{Syscall: "mkdir", Path: "/var/lib/x", Writes: true, Errno: rofs}}, want: []string{"volume /var/lib/x"}},
 		"a log":               {calls: []observe.Call{opening("/var/log/x/y", rofs)}, want: []string{"tmpfs /var/log/x"}},
 		"a queue":             {calls: []observe.Call{opening("/var/spool/x/y", rofs)}, want: []string{"volume /var/spool/x"}},
