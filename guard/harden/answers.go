@@ -266,7 +266,7 @@ func (s *session) homeOf(p string) (string, bool) {
 // read answers a call that only reads. What nobody but root should see stays so.
 func (a *answers) read(c *observe.Call) {
 	p := a.s.files.resolve(c.Path, true)
-	if isWithin(p, "/etc/shadow") || isWithin(p, "/etc/gshadow") || pseudo(p) {
+	if isPassword(p) || pseudo(p) {
 		return
 	}
 	if have, covered := a.c.mountOf(p); covered {
@@ -280,13 +280,23 @@ func (a *answers) read(c *observe.Call) {
 		a.writePath(p, false, c)
 		return
 	}
-	for _, f := range a.s.files.obstacles(p, a.s.o.UID, a.s.o.GID, strings.HasPrefix(c.Syscall, "execve")) {
+	for _, f := range a.s.files.obstacles(c.Path, a.s.o.UID, a.s.o.GID, strings.HasPrefix(c.Syscall, "execve")) {
 		kind := repair.Mode
 		if f.Mode.IsRegular() && f.Mode.Perm()&0o111 == 0 {
 			kind = repair.Chown // private it stays
 		}
 		a.add(repair.Repair{Kind: kind, Path: f.Path}, c)
 	}
+}
+
+// isPassword reports whether a path is where passwords are kept, or a copy of that.
+func isPassword(p string) bool {
+	for _, name := range []string{"/etc/shadow", "/etc/gshadow", "/etc/shadow-", "/etc/gshadow-"} {
+		if isWithin(p, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // fileCapabilities answers a program that may not be run since its file brings capabilities along.

@@ -130,7 +130,20 @@ func (s *session) profile(c candidate) *profile.Profile {
 	slices.Sort(p.Capabilities)
 	slices.SortFunc(p.Tmpfs, func(a, b profile.Tmpfs) int { return strings.Compare(a.Path, b.Path) })
 	slices.SortFunc(p.Volumes, func(a, b profile.Volume) int { return strings.Compare(a.Path, b.Path) })
+	distinguish(p.Volumes)
 	return p
+}
+
+// distinguish gives volumes of one name different ones.
+func distinguish(volumes []profile.Volume) {
+	taken := map[string]bool{}
+	for i := range volumes {
+		name := volumes[i].Name
+		for n := 2; taken[volumes[i].Name]; n++ {
+			volumes[i].Name = fmt.Sprint(name, "-", n)
+		}
+		taken[volumes[i].Name] = true
+	}
 }
 
 // volumeName proposes a name for a volume.
@@ -140,7 +153,7 @@ func volumeName(name, dir string) string {
 		last = "data"
 	}
 	full := plainName(name + "-" + last)
-	const most = 63 // Kubernetes
+	const most = 60 // of 63 that Kubernetes allows: more may be told apart by a number
 	return full[:min(len(full), most)]
 }
 

@@ -2,6 +2,7 @@ package harden
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -60,8 +61,10 @@ func (s *session) given() candidate {
 	return c
 }
 
-// try makes a watched trial of a candidate, which becomes the present one.
+// try makes a watched trial of a candidate, which becomes the present one. Repairs that no Dockerfile can say are left
+// out of it.
 func (m *mending) try(ctx context.Context, c candidate, title string) error {
+	c = m.s.sayable(c)
 	out, err := m.s.try(ctx, test{phase: Repairing, title: title, candidate: c, observe: true})
 	if err != nil {
 		return err
@@ -74,10 +77,33 @@ func (m *mending) try(ctx context.Context, c candidate, title string) error {
 	return nil
 }
 
+// sayable is a candidate without the repairs that its Dockerfile cannot make: for want of a shell, or because of a
+// name.
+func (s *session) sayable(c candidate) candidate {
+	for {
+		_, err := s.dockerfile(c, false)
+		var r repair.Repair
+		if noShell, ok := errors.AsType[*repair.NoShellError](err); ok {
+			r = noShell.Repair
+		} else if badPath, ok := errors.AsType[*repair.PathError](err); ok {
+			r = badPath.Repair
+		} else {
+			return c
+		}
+		left := missing(c.repairs, []repair.Repair{r})
+		if len(left) == len(c.repairs) {
+			return c
+		}
+		s.note(Repairing, "left out: %s", err)
+		s.unsayable = append(s.unsayable, r)
+		c = c.only(left)
+	}
+}
+
 // answerAll answers refusals until there are none that have an answer, or the service works.
 func (m *mending) answerAll(ctx context.Context) error {
 	for !m.out.Passed && m.rounds < mostRounds {
-		repairs := m.s.answer(m.c, m.out.Record)
+		repairs := missing(m.s.answer(m.c, m.out.Record), m.s.unsayable)
 		if len(repairs) == 0 {
 			return nil
 		}
@@ -130,7 +156,7 @@ func (m *mending) step(ctx context.Context, l level) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if repairs = slices.DeleteFunc(repairs, m.c.has); len(repairs) == 0 {
+	if repairs = missing(slices.DeleteFunc(repairs, m.c.has), m.s.unsayable); len(repairs) == 0 {
 		return false, nil
 	}
 	if err := m.try(ctx, m.c.with(repairs...), l.title+": "+list(repairs)); err != nil {

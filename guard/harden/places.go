@@ -83,7 +83,9 @@ func (s *session) writable(dir string) repair.Repair {
 
 // volume is the repair that makes a directory a kept one.
 func (s *session) volume(dir string) repair.Repair {
-	return repair.Repair{Kind: repair.Volume, Path: dir, Missing: !s.files.isDir(dir), Recursive: s.files.hasBelow(dir)}
+	r := repair.Repair{Kind: repair.Volume, Path: dir, Missing: !s.files.isDir(dir), Owned: s.files.belongs(dir, s.o.UID, s.o.GID)}
+	r.Recursive = !r.Owned && s.files.hasBelow(dir)
+	return r
 }
 
 // merged drops kept places within others. Many in one directory, those of a candidate counted too, become that: they

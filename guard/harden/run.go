@@ -23,7 +23,7 @@ func Run(ctx context.Context, o Options) (*proof.Proof, error) {
 	if o.Now == nil {
 		o.Now = time.Now //nolint:forbidigo // the default of the clock that callers pass
 	}
-	s := &session{o: &o, built: map[string]string{}, without: map[string]string{}, deciding: deciding()}
+	s := &session{o: &o, built: map[string]string{}, made: map[string]*Outcome{}, without: map[string]string{}, deciding: deciding()}
 	s.times.began = o.Now()
 	if err := s.begin(ctx); err != nil {
 		return nil, err
@@ -37,9 +37,6 @@ func Run(ctx context.Context, o Options) (*proof.Proof, error) {
 	}
 	learned, err := s.learn(ctx, c)
 	if err != nil {
-		return nil, err
-	}
-	if err := s.confirm(ctx, learned.candidate); err != nil {
 		return nil, err
 	}
 	return s.prove(ctx, learned)
@@ -98,11 +95,9 @@ func (s *session) baseline(ctx context.Context, title string, watched bool) (*Ou
 	if err != nil {
 		return nil, err
 	}
-	if s.o.Memory != nil {
-		if out := s.o.Memory.Recall(key); out != nil && out.Passed {
-			s.ended(t, out)
-			return out, nil
-		}
+	if out := s.recall(key); out != nil && out.Passed {
+		s.ended(t, out)
+		return out, nil
 	}
 	s.tell(Event{Phase: t.phase, Title: title})
 	out, err := s.run(ctx, Trial{Title: title, Image: s.original, Observe: watched})
@@ -113,9 +108,7 @@ func (s *session) baseline(ctx context.Context, title string, watched bool) (*Ou
 	if !out.Passed {
 		return nil, &BaselineError{*out}
 	}
-	if s.o.Memory != nil {
-		s.o.Memory.Keep(key, out)
-	}
+	s.keep(key, out)
 	return out, nil
 }
 
@@ -168,21 +161,6 @@ func listened(r *observe.Record) []string {
 func isLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	return err == nil && net.ParseIP(host).IsLoopback()
-}
-
-// confirm plays the result once more, unwatched and unremembered.
-func (s *session) confirm(ctx context.Context, c candidate) error {
-	const times = 2
-	for i := range times {
-		out, err := s.try(ctx, test{phase: Proving, title: fmt.Sprintf("the result, %d of %d", i+1, times), candidate: c, fresh: true})
-		if err != nil {
-			return err
-		}
-		if !out.Passed {
-			return &UnprovenError{Reason: "what was found does not work every time", Outcome: *out}
-		}
-	}
-	return nil
 }
 
 // prove runs the battery before and after, and puts the proof together.

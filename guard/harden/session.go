@@ -29,6 +29,10 @@ type session struct {
 	plain  *Outcome // of the service as it is
 	asRoot *Outcome // of the same, watched
 	built  map[string]string
+	asked  []string            // system calls of watched trials that passed, as the user
+	made   map[string]*Outcome // by this run, by key
+	// unsayable are repairs that no Dockerfile of this image can make.
+	unsayable []repair.Repair
 	// deciding are capabilities by system call.
 	deciding map[string]string
 	trials   []proof.Trial
@@ -125,11 +129,9 @@ func (s *session) remembered(ctx context.Context, t test, text string, trial Tri
 	if err != nil {
 		return nil, err
 	}
-	if s.o.Memory != nil && !t.fresh {
-		if out := s.o.Memory.Recall(key); out != nil {
-			s.ended(t, out)
-			return out, nil
-		}
+	if out := s.recall(key); out != nil && !t.fresh {
+		s.ended(t, out)
+		return out, nil
 	}
 	s.tell(Event{Phase: t.phase, Title: t.title})
 	trial.Image, err = s.build(ctx, text)
@@ -146,11 +148,24 @@ func (s *session) remembered(ctx context.Context, t test, text string, trial Tri
 		return nil, err
 	}
 	s.compare(out)
+	s.keep(key, out)
+	s.ended(t, out)
+	return out, nil
+}
+
+// recall is what a trial came to that this run or an earlier one made; nil: none did.
+func (s *session) recall(key string) *Outcome {
+	if out := s.made[key]; out != nil || s.o.Memory == nil {
+		return out
+	}
+	return s.o.Memory.Recall(key)
+}
+
+func (s *session) keep(key string, out *Outcome) {
+	s.made[key] = out
 	if s.o.Memory != nil {
 		s.o.Memory.Keep(key, out)
 	}
-	s.ended(t, out)
-	return out, nil
 }
 
 // late is what Killed begins with where the service was asked to end and did not: a service that has no answer to
@@ -196,6 +211,9 @@ func (s *session) build(ctx context.Context, text string) (string, error) {
 
 // ended notes what came of a trial.
 func (s *session) ended(t test, out *Outcome) {
+	if out.Passed && out.Record != nil && t.phase == Repairing {
+		s.asked = union(s.asked, names(out.Record))
+	}
 	line := proof.Trial{Title: t.title, Passed: out.Passed, Reason: out.Reason, Took: out.Took}
 	if out.Record != nil {
 		line.Denials = len(denials(out.Record))

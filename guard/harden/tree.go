@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -72,24 +73,38 @@ func (t *tree) isDir(p string) bool {
 // resolve follows the symbolic links of a path's directories, and of its last part as well if that is asked for.
 // What does not exist stays as it is.
 func (t *tree) resolve(p string, last bool) string {
-	rest := strings.Split(p, "/")
-	at, links := "/", 0
-	for len(rest) > 0 {
-		name := rest[0]
-		rest = rest[1:]
-		next := path.Join(at, name) // behind a link, ".." leads to where the link's target is
-		f, ok := t.files[next]
-		if !ok || f.Mode&fs.ModeSymlink == 0 || links >= maxLinks || len(rest) == 0 && !last {
-			at = next
-			continue
-		}
-		links++
-		if path.IsAbs(f.Link) {
-			at = "/"
-		}
-		rest = slices.Concat(strings.Split(f.Link, "/"), rest)
+	at := "/"
+	for next := range t.walk(p, last) {
+		at = next
 	}
 	return at
+}
+
+// walk goes along a path as the kernel does, and through its symbolic links: it yields each file on the way that is no
+// link, and whether it is the last.
+func (t *tree) walk(p string, last bool) iter.Seq2[string, bool] {
+	return func(yield func(string, bool) bool) {
+		rest := strings.Split(p, "/")
+		at, links := "/", 0
+		for len(rest) > 0 {
+			name := rest[0]
+			rest = rest[1:]
+			next := path.Join(at, name) // behind a link, ".." leads to where the link's target is
+			f, ok := t.files[next]
+			if !ok || f.Mode&fs.ModeSymlink == 0 || links >= maxLinks || len(rest) == 0 && !last {
+				at = next
+				if !yield(at, len(rest) == 0) {
+					return
+				}
+				continue
+			}
+			links++
+			if path.IsAbs(f.Link) {
+				at = "/"
+			}
+			rest = slices.Concat(strings.Split(f.Link, "/"), rest)
+		}
+	}
 }
 
 // may reports whether somebody with the ids has the permission bits (4 read, 2 write, 1 enter or execute).
@@ -104,32 +119,41 @@ func may(f guard.File, uid, gid uint32, bits fs.FileMode) bool {
 	return perm&bits == bits
 }
 
-// obstacles are the parts of a path that keep the ids from reading it (with execute: from running it): directories
-// that may not be entered, and the file itself.
+// obstacles are the files on the way along a path that keep the ids from reading it (with execute: from running it):
+// directories that may not be entered, those of links included, and the file itself.
 func (t *tree) obstacles(p string, uid, gid uint32, execute bool) []guard.File {
 	var out []guard.File
-	parts := strings.Split(strings.Trim(p, "/"), "/")
-	at := "/"
-	for i, name := range parts {
-		at = path.Join(at, name)
+	for at, isLast := range t.walk(p, true) {
 		f, ok := t.stat(at)
 		if !ok {
 			break
 		}
 		need := fs.FileMode(4)
 		switch {
-		case f.Mode.IsDir() && i == len(parts)-1:
+		case f.Mode.IsDir() && isLast:
 			need = 5
-		case f.Mode.IsDir():
-			need = 1
-		case execute:
+		case f.Mode.IsDir() || execute:
 			need = 1
 		}
-		if f.Mode&fs.ModeSymlink == 0 && !may(f, uid, gid, need) {
+		known := slices.ContainsFunc(out, func(o guard.File) bool { return o.Path == f.Path })
+		if f.Mode&fs.ModeSymlink == 0 && !may(f, uid, gid, need) && !known {
 			out = append(out, f)
 		}
 	}
 	return out
+}
+
+// belongs reports whether a directory and all that is in it is the ids' own.
+func (t *tree) belongs(dir string, uid, gid uint32) bool {
+	if !t.isDir(dir) {
+		return false
+	}
+	for p, f := range t.files {
+		if isWithin(p, dir) && (f.UID != uid || f.GID != gid) {
+			return false
+		}
+	}
+	return true
 }
 
 // hasBelow reports whether there is anything in a directory.

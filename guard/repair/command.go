@@ -75,7 +75,7 @@ func (e *editor) change(r Repair) error {
 
 // own gives the user a path. To root everything belongs.
 func (e *editor) own(r Repair) error {
-	if isRoot(e.o.User) && !r.Missing {
+	if r.Owned || isRoot(e.o.User) && !r.Missing {
 		return nil
 	}
 	command := words("chown", recursive(r), e.o.User, r.Path)

@@ -40,6 +40,7 @@ type Repair struct {
 	Argv      []string       `json:"argv,omitempty"`
 	Recursive bool           `json:"recursive,omitempty"`
 	Missing   bool           `json:"missing,omitempty"` // the image has no Path yet; of a Passwd, no /etc/passwd
+	Owned     bool           `json:"owned,omitempty"`   // of a Volume: the image's directory belongs to the user already
 	Mode      string         `json:"mode,omitempty"`    // octal, of a Tmpfs
 	For       []observe.Call `json:"for,omitempty"`     // the refusals it answers
 	Why       string         `json:"why"`               // one clause for a comment: "redis-server writes temp-12.rdb here (openat, EACCES)"
