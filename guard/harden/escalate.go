@@ -36,6 +36,7 @@ func (s *session) levels() []level {
 		{title: "with an entry in /etc/passwd", propose: s.entry, keep: true},
 		{title: "without the part that needs root", propose: s.afterDrop},
 		{title: "with its own user's name", propose: s.rename, keep: true},
+		{title: "without the arguments that ask for root", propose: s.arguments},
 		{title: "without the lines that ask for root", propose: s.directives},
 		{title: "with capabilities", propose: s.capabilities, from: (*mending).answers, again: true},
 		{title: "with all that and capabilities", propose: s.capabilities, again: true, keep: true},
@@ -226,6 +227,45 @@ func regroup(group, from, to, why string) []repair.Repair {
 		}
 	}
 	return nil
+}
+
+// arguments proposes the command without the flags that name somebody to become.
+func (s *session) arguments(_ context.Context, c candidate, _ *observe.Record) ([]repair.Repair, error) {
+	config := &s.image.Config.Config
+	argv := slices.Concat(config.Entrypoint, config.Cmd)
+	if c.needs(repair.Entrypoint) {
+		return nil, nil
+	}
+	var kept, gone []string
+	for i := 0; i < len(argv); i++ {
+		flag, value, joined := strings.Cut(argv[i], "=")
+		if !joined && i+1 < len(argv) {
+			value = argv[i+1]
+		}
+		switch {
+		case !namesSomebody(flag) || s.files.users[value] == "" && s.files.groups[value] == "":
+			kept = append(kept, argv[i])
+		case joined:
+			gone = append(gone, argv[i])
+		default:
+			gone = append(gone, flag, value)
+			i++
+		}
+	}
+	if len(gone) == 0 {
+		return nil, nil
+	}
+	why := fmt.Sprintf("%s is for root, who can become others", strings.Join(gone, " "))
+	return []repair.Repair{{Kind: repair.Entrypoint, Argv: kept, Why: why}}, nil
+}
+
+// namesSomebody reports whether a flag's value is a user or a group, going by its name.
+func namesSomebody(flag string) bool {
+	switch strings.ToLower(strings.TrimLeft(flag, "-")) {
+	case "u", "g", "user", "group", "username", "groupname", "uid", "gid", "setuid", "setgid", "run-as", "runas":
+		return strings.HasPrefix(flag, "-")
+	}
+	return false
 }
 
 // directives proposes to take lines out of configuration files: those which name what was refused. It is a last

@@ -55,6 +55,13 @@ func TestIdentity(t *testing.T) {
 			x(starting(when(isRoot, becomes(999)), insists(isCalled("x")), writes("/var/lib/x/f")), account, "0755 999:998 /var/lib/x/"),
 			[]string{"config /etc/passwd with x:x:9000:9000:x:/var/lib/x:/bin/false", "volume /var/lib/x"},
 		},
+		"an argument that asks for another user": {
+			service{
+				dockerfile: "CMD [\"x\", \"--user\", \"x\", \"-u=x\", \"-n\", \"3\"]\n", files: account,
+				programs: map[string]program{"/usr/bin/x": starting(when(given("--user"), becomes(999)))},
+			},
+			[]string{"entrypoint x -n 3"},
+		},
 		"a line that asks for another user": {
 			x(starting(when(configured("/etc/x/x.conf", "user"), becomes(33))), "0644 0:0 /etc/x/x.conf = port 80\\nuser www-data\\nlog all"),
 			[]string{"config /etc/x/x.conf without user www-data"},
@@ -86,6 +93,11 @@ func TestIdentity(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) { newHardening(tt.service).prove(t, tt.want...) })
 	}
+}
+
+// given is whether the process has the argument.
+func given(arg string) func(*process) bool {
+	return func(p *process) bool { return slices.Contains(p.argv, arg) }
 }
 
 // TestKeep leaves a capability that the user wants where it is, though the service does without.

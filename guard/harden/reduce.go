@@ -24,11 +24,34 @@ func (s *session) minimise(ctx context.Context, c candidate) (candidate, error) 
 		}
 		return out.Passed, nil
 	}
-	repairs, err := minimal(ctx, free, works)
+	// What is dear has to go while all that is cheap is there to take its place.
+	dear, cheap := split(free)
+	dear, err := minimal(ctx, dear, func(ctx context.Context, some []repair.Repair) (bool, error) {
+		return works(ctx, slices.Concat(some, cheap))
+	})
 	if err != nil {
 		return c, err
 	}
-	return s.shrink(ctx, c.only(slices.Concat(fixed, repairs)))
+	cheap, err = minimal(ctx, cheap, func(ctx context.Context, some []repair.Repair) (bool, error) {
+		return works(ctx, slices.Concat(dear, some))
+	})
+	if err != nil {
+		return c, err
+	}
+	return s.shrink(ctx, c.only(slices.Concat(fixed, dear, cheap)))
+}
+
+// split divides repairs, which are in the order of their price, into those that change what a service is or may, and
+// those that only give it places, files and ports.
+func split(repairs []repair.Repair) (dear, cheap []repair.Repair) {
+	for _, r := range repairs {
+		if price(r) > price(repair.Repair{Kind: repair.Volume}) {
+			dear = append(dear, r)
+		} else {
+			cheap = append(cheap, r)
+		}
+	}
+	return dear, cheap
 }
 
 // price orders repairs by how much they give away or change: where one of two will do, the dearer goes.

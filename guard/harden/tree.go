@@ -23,10 +23,11 @@ type tree struct {
 	// parents are the directories that are not empty.
 	parents map[string]bool
 	users   map[string]string // ids by name, as /etc/passwd has them
+	groups  map[string]string // the same of /etc/group
 }
 
 func readTree(ctx context.Context, img *guard.Image) (*tree, error) {
-	t := &tree{files: map[string]guard.File{}, full: map[string]bool{}, holds: map[string]bool{}, parents: map[string]bool{}, users: map[string]string{}}
+	t := &tree{files: map[string]guard.File{}, full: map[string]bool{}, holds: map[string]bool{}, parents: map[string]bool{}, users: map[string]string{}, groups: map[string]string{}}
 	if img.Files == nil {
 		return t, nil
 	}
@@ -44,13 +45,15 @@ func readTree(ctx context.Context, img *guard.Image) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the image's files: %w", err)
 	}
-	accounts, err := img.Files.Read(ctx, "/etc/passwd")
+	accounts, err := img.Files.Read(ctx, "/etc/passwd", "/etc/group")
 	if err != nil {
 		return nil, fmt.Errorf("read the image's users: %w", err)
 	}
-	for line := range strings.Lines(string(accounts["/etc/passwd"])) {
-		if f := strings.Split(line, ":"); len(f) > 2 {
-			t.users[f[0]] = f[2]
+	for file, ids := range map[string]map[string]string{"/etc/passwd": t.users, "/etc/group": t.groups} {
+		for line := range strings.Lines(string(accounts[file])) {
+			if f := strings.Split(line, ":"); len(f) > 2 {
+				ids[f[0]] = f[2]
+			}
 		}
 	}
 	return t, nil

@@ -52,10 +52,8 @@ func (t *trial) checksFor(img *store.Image) []check {
 			checks = append(checks, portCheck(p.ContainerPort))
 		}
 	}
-	if len(checks) > 0 {
-		return checks
-	}
-	return []check{t.settles}
+	// A port may be open before those who are to serve it have failed.
+	return append(checks, t.settles)
 }
 
 // commandCheck runs a user's command in the container. It has the filter that is the default one, not the service's:

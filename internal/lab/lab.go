@@ -42,8 +42,7 @@ type Options struct {
 
 	// Check and Exercise are run in the container: by /bin/sh, or as they are where they are a JSON array.
 	// CheckHost is run by sh on the host. Without Check and CheckHost the image's HEALTHCHECK is the check;
-	// without that, that all TCP ports are listened on; without ports, that the service is still running after
-	// Settle.
+	// without that, that all TCP ports are listened on, and that the service is still running Settle later.
 	Check, CheckHost, Exercise string
 	NoHealthcheck              bool // the image's HEALTHCHECK does not count
 

@@ -110,6 +110,11 @@ func TestTry(t *testing.T) {
 			script: "echo no such luck; exit 3", options: Options{Ports: []string{"8080"}},
 			want: harden.Outcome{Stage: harden.StageCheck, Exited: true, Reason: "the service exited with code 3 after 0.", Output: "no such luck\n"},
 		},
+		"listens, and then fails": {
+			script:  "mkdir -p /srv && httpd -f -p 8080 -h /srv & sleep 1; kill $!; exit 3",
+			options: Options{Ports: []string{"8080"}, Settle: time.Minute},
+			want:    harden.Outcome{Stage: harden.StageCheck, Exited: true, Reason: "the service exited with code 3 after 1."},
+		},
 		"is killed": {
 			script: "kill -9 $$ & sh -c 'kill -ABRT $$'; exit 134", options: Options{Settle: time.Minute},
 			want: harden.Outcome{Stage: harden.StageCheck, Exited: true, Reason: "the service exited with code 134 after 0."},
