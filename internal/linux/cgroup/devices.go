@@ -1,11 +1,15 @@
 package cgroup
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	goruntime "runtime"
+	"slices"
 	"unsafe"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -21,7 +25,77 @@ type Device struct {
 //
 // A container needs it only if it may change mounts: for others, mounts without devices are enough.
 func AllowDevices(dir *os.File, more []Device) error {
-	prog := deviceProgram(more)
+	rules := make([]deviceRule, 0, len(standardDevices)+len(more))
+	for _, d := range append(slices.Clip(standardDevices), more...) {
+		r := deviceRule{allow: true, access: accessAll, kinds: isChar, major: int64(d.Major), minor: int64(d.Minor)}
+		if d.Block {
+			r.kinds = isBlock
+		}
+		if d.Minor == anyMinor {
+			r.minor = any32
+		}
+		rules = append(rules, r)
+	}
+	fd, err := loadDevices(rules)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(fd) }() // the group holds it
+	return attachDevices(int(dir.Fd()), fd)
+}
+
+// standardDevices are those that all containers have.
+var standardDevices = []Device{
+	{Major: 1, Minor: 3},
+	{Major: 1, Minor: 5},
+	{Major: 1, Minor: 7},
+	{Major: 1, Minor: 8},
+	{Major: 1, Minor: 9},
+	{Major: 5, Minor: 0},
+	{Major: 5, Minor: 2},
+	{Major: 136, Minor: anyMinor},
+}
+
+// restrict sets the container's device rules: of the unified tree by a program, of version 1 by its files. An empty
+// list leaves them as they are.
+func (g *Group) restrict(list []specs.LinuxDeviceCgroup) error {
+	if len(list) == 0 {
+		return nil
+	}
+	rules, err := parseDevices(list)
+	if err != nil {
+		return err
+	}
+	if g.Dir == nil {
+		return restrictV1(g.memberOf("devices").dir, rules)
+	}
+	before, err := attachedDevices(int(g.Dir.Fd()))
+	if err != nil {
+		return notPermitted(err)
+	}
+	fd, err := loadDevices(rules)
+	if err != nil {
+		return notPermitted(err)
+	}
+	defer func() { _ = unix.Close(fd) }() // the group holds it
+	if err := attachDevices(int(g.Dir.Fd()), fd); err != nil {
+		return notPermitted(err)
+	}
+	return detachDevices(int(g.Dir.Fd()), before)
+}
+
+// notPermitted names the field.
+func notPermitted(err error) error {
+	why := "the rule cannot be set"
+	if errors.Is(err, fs.ErrPermission) {
+		why = "this user may give a cgroup no rule for devices"
+	}
+	return &FieldError{Field: "devices", Why: why, Err: err}
+}
+
+// loadDevices loads a program, which the caller closes.
+func loadDevices(rules []deviceRule) (int, error) {
+	prog := deviceProgram(rules)
 	license := []byte("GPL\x00")
 	load := struct {
 		progType, insnCount      uint32
@@ -40,12 +114,58 @@ func AllowDevices(dir *os.File, more []Device) error {
 	goruntime.KeepAlive(prog)
 	goruntime.KeepAlive(license)
 	if err != nil {
-		return fmt.Errorf("load the device rule: %w", err)
+		return -1, fmt.Errorf("load the device rule: %w", err)
 	}
-	defer func() { _ = unix.Close(fd) }() // the group holds it
-	attach := struct{ target, prog, typ, flags uint32 }{uint32(dir.Fd()), uint32(fd), unix.BPF_CGROUP_DEVICE, unix.BPF_F_ALLOW_MULTI}
-	if _, err := bpf(unix.BPF_PROG_ATTACH, unsafe.Pointer(&attach), unsafe.Sizeof(attach)); err != nil {
+	return fd, nil
+}
+
+// attachment is the part of union bpf_attr for attaching and detaching.
+type attachment struct{ target, prog, typ, flags uint32 }
+
+func attachDevices(group, prog int) error {
+	a := attachment{uint32(group), uint32(prog), unix.BPF_CGROUP_DEVICE, unix.BPF_F_ALLOW_MULTI}
+	if _, err := bpf(unix.BPF_PROG_ATTACH, unsafe.Pointer(&a), unsafe.Sizeof(a)); err != nil {
 		return fmt.Errorf("attach the device rule: %w", err)
+	}
+	return nil
+}
+
+// attachedDevices are the ids of the programs that the group has itself.
+func attachedDevices(group int) ([]uint32, error) {
+	var ids [64]uint32 // the kernel attaches no more
+	query := struct {
+		target, typ, flags, attached uint32
+		ids                          uint64
+		count, reserved              uint32
+		attachFlags                  uint64
+	}{
+		target: uint32(group), typ: unix.BPF_CGROUP_DEVICE,
+		ids: uint64(uintptr(unsafe.Pointer(&ids[0]))), count: uint32(len(ids)),
+	}
+	_, err := bpf(unix.BPF_PROG_QUERY, unsafe.Pointer(&query), unsafe.Sizeof(query))
+	goruntime.KeepAlive(&ids)
+	if err != nil {
+		return nil, fmt.Errorf("find the device rules: %w", err)
+	}
+	return ids[:min(int(query.count), len(ids))], nil
+}
+
+func detachDevices(group int, ids []uint32) error {
+	for _, id := range ids {
+		by := struct{ id, next, flags uint32 }{id: id}
+		prog, err := bpf(unix.BPF_PROG_GET_FD_BY_ID, unsafe.Pointer(&by), unsafe.Sizeof(by))
+		if errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("open the former device rule: %w", err)
+		}
+		a := attachment{target: uint32(group), prog: uint32(prog), typ: unix.BPF_CGROUP_DEVICE}
+		_, err = bpf(unix.BPF_PROG_DETACH, unsafe.Pointer(&a), unsafe.Sizeof(a))
+		_ = unix.Close(prog) // only to name it
+		if err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("detach the former device rule: %w", err)
+		}
 	}
 	return nil
 }
@@ -62,68 +182,4 @@ func bpf(cmd uintptr, attr unsafe.Pointer, size uintptr) (int, error) {
 			return -1, errno
 		}
 	}
-}
-
-// instruction is the kernel's struct bpf_insn; the registers are nibbles, the destination's the lower.
-type instruction struct {
-	op, regs byte
-	off      int16
-	imm      int32
-}
-
-const (
-	ctx, typ, major, minor = 1, 2, 3, 4 // registers
-
-	charType, blockType = 2, 1
-	anyMinor            = ^uint32(0)
-
-	load32 = unix.BPF_LDX | unix.BPF_MEM | unix.BPF_W
-	and32  = 0x04 | unix.BPF_AND | unix.BPF_K // BPF_ALU
-	notEq  = unix.BPF_JMP | 0x50 | unix.BPF_K // BPF_JNE
-	move   = 0x07 | 0xb0 | unix.BPF_K         // BPF_ALU64, BPF_MOV
-	exit   = unix.BPF_JMP | 0x90              // BPF_EXIT
-)
-
-// deviceProgram returns 1 for the allowed devices and 0 for all others. Its argument is struct
-// bpf_cgroup_dev_ctx: access and type, major, minor.
-func deviceProgram(more []Device) []instruction {
-	prog := []instruction{
-		{op: load32, regs: ctx<<4 | typ},
-		{op: and32, regs: typ, imm: 0xffff},
-		{op: load32, regs: ctx<<4 | major, off: 4},
-		{op: load32, regs: ctx<<4 | minor, off: 8},
-	}
-	for _, d := range append([]Device{
-		{Major: 1, Minor: 3},
-		{Major: 1, Minor: 5},
-		{Major: 1, Minor: 7},
-		{Major: 1, Minor: 8},
-		{Major: 1, Minor: 9},
-		{Major: 5, Minor: 0},
-		{Major: 5, Minor: 2},
-		{Major: 136, Minor: anyMinor},
-	}, more...) {
-		prog = append(prog, d.rule()...)
-	}
-	return append(prog, instruction{op: move}, instruction{op: exit})
-}
-
-// rule returns 1 for the device and goes on otherwise.
-func (d Device) rule() []instruction {
-	kind := int32(charType)
-	if d.Block {
-		kind = blockType
-	}
-	tests := []instruction{
-		{op: notEq, regs: typ, imm: kind},
-		{op: notEq, regs: major, imm: int32(d.Major)},
-		{op: notEq, regs: minor, imm: int32(d.Minor)},
-	}
-	if d.Minor == anyMinor {
-		tests = tests[:2]
-	}
-	for i := range tests {
-		tests[i].off = int16(len(tests) - i + 1) // to behind the rule
-	}
-	return append(tests, instruction{op: move, imm: 1}, instruction{op: exit})
 }
