@@ -309,7 +309,7 @@ func (s *session) refusedWords(r *observe.Record) []string {
 		switch {
 		case c.Errno == 0 && !becameUser(&c) && c.Syscall != "chroot":
 		case isIdentity(c.Syscall), strings.HasSuffix(c.Syscall, "chown"), c.Syscall == "fchownat":
-			words = append(words, "user", "username", "group", "groupname", "run_?as", "uid", "gid", "[a-z_.-]*[._-](user|username|group|groupname)",
+			words = append(words, "user", "username", "group", "groupname", "run_?as", "uid", "gid", "setuid", "setgid", "[a-z_.-]*[._-](user|username|group|groupname)",
 				`listen\.(owner|group|mode)`, "chown")
 		case c.Syscall == "chroot":
 			words = append(words, "chroot", "chroot_?dir", "chrootdir")
