@@ -24,6 +24,8 @@ type ExecOptions struct {
 	Cgroup     *os.File       // v2 directory of the container, or nil
 	// Resolve finishes Process from the container's root, as StartOptions.Rootfs does; may be nil.
 	Resolve func(root *os.File, p *specs.Process) error
+	// Enter is StartOptions.Enter.
+	Enter func(fork func() error) error
 	// Attach is StartOptions.Attach: the process is in the container, and waits to be told its command.
 	Attach func(pid int) error
 }
@@ -156,5 +158,5 @@ func (o *ExecOptions) join(target, exe, sock int) (int, error) {
 	if o.Cgroup != nil {
 		f.clone.flags, f.clone.cgroup = unix.CLONE_INTO_CGROUP, uint64(o.Cgroup.Fd())
 	}
-	return j.run()
+	return entered(o.Enter, j.run)
 }

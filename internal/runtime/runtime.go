@@ -39,6 +39,9 @@ type StartOptions struct {
 	Stdio  Stdio
 	Init   bool     // a small init of ours as pid 1
 	Cgroup *os.File // v2 directory for CLONE_INTO_CGROUP, or nil
+	// Enter calls fork on a thread from which the container's process is born into its groups of version 1
+	// (cgroup.Group.Enter); may be nil.
+	Enter func(fork func() error) error
 }
 
 // Process is a running container's first process.

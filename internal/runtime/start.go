@@ -290,7 +290,7 @@ func startFork(o *StartOptions, f *fork) (*os.Process, error) {
 	if userns {
 		f.keepCaps()
 	}
-	pid, err := startIn(o.Spec, f)
+	pid, err := entered(o.Enter, func() (int, error) { return startIn(o.Spec, f) })
 	if err != nil {
 		return nil, err
 	}
