@@ -22,6 +22,8 @@ type ExecOptions struct {
 	Process    *specs.Process // what to run; its capabilities are its own
 	Stdio      Stdio          // ignored with Process.Terminal
 	Cgroup     *os.File       // v2 directory of the container, or nil
+	Outlive    bool           // as StartOptions.Outlive
+	ExtraFiles []*os.File     // as StartOptions.ExtraFiles
 	// Resolve finishes Process from the container's root, as StartOptions.Rootfs does; may be nil.
 	Resolve func(root *os.File, p *specs.Process) error
 	// Enter is StartOptions.Enter.
@@ -79,7 +81,9 @@ func (c *starting) finishExec(plan *stage.Plan, o *ExecOptions, spec *specs.Spec
 	if err := giveStdio(&o.Stdio, spec); err != nil {
 		return err
 	}
-	if err := c.send(plan, nil); err != nil {
+	plan.ParentDeathUnwanted = o.Outlive
+	plan.Extra = len(o.ExtraFiles)
+	if err := c.send(plan, o.ExtraFiles); err != nil {
 		return err
 	}
 	return c.awaitCommand()

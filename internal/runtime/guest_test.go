@@ -52,6 +52,7 @@ func init() {
 		"write":   func(a []string) error { return os.WriteFile(a[0], []byte(a[1]), 0o644) },
 		"ls":      guestList,
 		"fds":     guestFds,
+		"inherit": guestInherit,
 		"stat":    guestStat,
 		"links":   guestLinks,
 		"env":     func([]string) error { fmt.Println(strings.Join(os.Environ(), "\n")); return nil },
@@ -111,6 +112,28 @@ func guestFds([]string) error {
 			fmt.Println(fd)
 		}
 	}
+	return nil
+}
+
+// guestInherit prints the open descriptors and what can be read from those above 2.
+func guestInherit([]string) error {
+	var numbers, texts []string
+	for fd := range 1024 {
+		link, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+		if err != nil || strings.HasPrefix(link, "anon_inode:[event") {
+			continue
+		}
+		buf := make([]byte, 64)
+		if fd > 2 {
+			n, err := unix.Read(fd, buf)
+			if err != nil || n == 0 {
+				continue // /proc/self/fd itself, or the runtime's
+			}
+			texts = append(texts, string(buf[:n]))
+		}
+		numbers = append(numbers, strconv.Itoa(fd))
+	}
+	fmt.Println(strings.Join(append(numbers, texts...), " "))
 	return nil
 }
 

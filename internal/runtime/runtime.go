@@ -38,6 +38,15 @@ type StartOptions struct {
 	Attach func(pid int) error
 	Stdio  Stdio
 	Init   bool     // a small init of ours as pid 1
+	// Gate is the path of a socket that Start makes and the command waits at: Start returns when all is
+	// set up but the execve, and any process may let the command go by OpenGate. Who can reach the
+	// socket can start the command: its directory should be the caller's alone. "": not to wait.
+	Gate string
+	// Outlive lets the container live on when the thread that called Start ends. A start that is not
+	// complete when that happens (with a gate: when nobody waits there yet) leaves nothing behind.
+	Outlive bool
+	// ExtraFiles become the command's descriptors from 3 on; not to be had with Init.
+	ExtraFiles []*os.File
 	Cgroup *os.File // v2 directory for CLONE_INTO_CGROUP, or nil
 	// Enter calls fork on a thread from which the container's process is born into its groups of version 1
 	// (cgroup.Group.Enter); may be nil.

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -20,6 +21,9 @@ import (
 func Start(ctx context.Context, o StartOptions) (*Process, error) {
 	if err := checkSpec(o.Spec); err != nil {
 		return nil, err
+	}
+	if o.Init && len(o.ExtraFiles) > 0 {
+		return nil, errors.New("an init passes no files on to its command")
 	}
 	c, err := cloneChild(&o)
 	if err != nil {
@@ -47,6 +51,7 @@ type starting struct {
 	sock    int // our end
 	exe     *sealedExe
 	console *os.File // the pty master, once the child has sent it
+	gate    string   // made for the child, "": none
 }
 
 func (c *starting) close() {
@@ -74,8 +79,11 @@ func (c *starting) kill() { _ = c.process.Kill() } // gone already is as good
 
 // abandon ends the child and reaps it.
 func (c *starting) abandon() {
+	if c.gate != "" {
+		_ = os.Remove(c.gate) // the error that made us abandon it is the one to report
+	}
 	c.kill()
-	_, _ = awaitEnd(c.process) // the error that made us abandon it is the one to report
+	_, _ = awaitEnd(c.process)
 }
 
 // setUp does the parent's part while the child waits for the plan, and then for the network.
@@ -101,7 +109,11 @@ func (c *starting) setUp(ctx context.Context, o *StartOptions) error {
 	if err := giveStdio(&o.Stdio, o.Spec); err != nil {
 		return err
 	}
-	if err := c.send(plan, p.files); err != nil {
+	if err := c.makeGate(p, plan, o.Gate); err != nil {
+		return err
+	}
+	plan.Extra, plan.ParentDeathUnwanted = len(o.ExtraFiles), o.Outlive
+	if err := c.send(plan, append(p.files, o.ExtraFiles...)); err != nil {
 		return err
 	}
 	if !plan.WaitNetwork {
@@ -164,7 +176,7 @@ func (c *starting) open(name string) (*os.File, error) {
 
 func (c *starting) send(plan *stage.Plan, files []*os.File) error {
 	if len(files) > stage.MaxFds {
-		return fmt.Errorf("%d mounts from the host are too many: at most %d", len(files)-1, stage.MaxFds-1)
+		return fmt.Errorf("%d mounts from the host and inherited files are too many: at most %d", len(files)-1, stage.MaxFds-1)
 	}
 	fds := make([]int, len(files))
 	for i, f := range files {

@@ -33,6 +33,8 @@ type order struct {
 	Base      string
 	UserXattr bool
 	NoOverlay bool // Lower[0] is bound as the root
+	Gate      string
+	Outlive   bool
 }
 
 // starter prints the container's pid, passes its output on, and exits as it does.
@@ -62,6 +64,7 @@ func starter(args []string) int {
 func (o *order) start() (*Process, error) {
 	p, err := Start(context.Background(), StartOptions{
 		ID: "starter", Spec: o.Spec, Init: o.Mode == "init", Rootfs: o.root, Stdio: Stdio{Out: os.Stdout, Err: os.Stderr},
+		Gate: o.Gate, Outlive: o.Outlive,
 	})
 	if err != nil || o.Mode != "exec" {
 		return p, err

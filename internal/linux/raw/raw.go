@@ -165,6 +165,15 @@ func ClearCloseOnExec(fd int) error {
 	return errno(e)
 }
 
+// DupAbove duplicates fd to the lowest free number that is least or above, close-on-exec.
+func DupAbove(fd, least int) (int, error) {
+	r, _, e := syscall.Syscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_DUPFD_CLOEXEC, uintptr(least))
+	if e != 0 {
+		return -1, e
+	}
+	return int(r), nil
+}
+
 // Access checks path with the effective ids (faccessat2(2)); mode 1 is execute.
 func Access(path string, mode uint32) error {
 	p, err := syscall.BytePtrFromString(path)

@@ -24,6 +24,8 @@ type Plan struct {
 	Rows, Columns       uint16
 	Init                bool // run the command below a small pid 1
 	InitFd              int  // which descriptor is our program, for Init
+	Gate                int  // which descriptor listens for the one that lets the command go; 0: nobody has to
+	Extra               int  // how many descriptors, the last, the command inherits from 3 on
 	UID, GID            uint32
 	Groups              []uint32
 	SkipSetgroups       bool
@@ -38,7 +40,7 @@ type Plan struct {
 	Args, Env           []string
 	SearchPath          string // PATH of Env, looked up by the parent
 	KeepSessionKeyring  bool
-	ParentDeathUnwanted bool
+	ParentDeathUnwanted bool // the command outlives the parent; its set-up does not
 }
 
 // Mount is one mount. With Type "" the source is the received descriptor number Fd.
@@ -100,6 +102,8 @@ func (p *Plan) fields(c *codec) {
 	number(c, &p.Files.Soft)
 	number(c, &p.Files.Hard)
 	number(c, &p.InitFd)
+	number(c, &p.Gate)
+	number(c, &p.Extra)
 	number(c, &p.RootPropagation)
 	number(c, &p.Rows)
 	number(c, &p.Columns)

@@ -86,6 +86,8 @@ var startSteps = []step{
 	{"", becomeUser},
 	{"", lookUpCommand},
 	{"lock the door behind", closeBehind},
+	{"wait to be let go", waitAtGate},
+	{"hand descriptors on", handOn},
 	{"", execute},
 }
 
@@ -100,6 +102,7 @@ var execSteps = []step{
 	{"", becomeUser},
 	{"", lookUpCommand},
 	{"lock the door behind", closeBehind},
+	{"hand descriptors on", handOn},
 	{"", execute},
 }
 
@@ -148,20 +151,22 @@ func (c *child) abort(err error) {
 	syscall.Exit(code) //nolint:revive // this process has no main: it ends here or by execve
 }
 
-// beginSession leaves the caller's session and terminal, and ties the process to its parent's life.
+// beginSession leaves the caller's session and terminal, and ties the set-up to the parent's life.
 func beginSession(c *child) error {
 	if _, err := syscall.Setsid(); err != nil && err != syscall.EPERM {
 		return err
 	}
-	return c.dieWithParent()
+	return raw.Prctl(raw.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0)
 }
 
-// dieWithParent has the kernel kill this process when the thread that forked it ends.
+// dieWithParent has the kernel kill the command when the thread that forked it ends, or leave it alone:
+// until now it would have ended with the parent.
 func (c *child) dieWithParent() error {
+	sig := syscall.SIGKILL
 	if c.plan.ParentDeathUnwanted {
-		return nil
+		sig = 0
 	}
-	return raw.Prctl(raw.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0)
+	return raw.Prctl(raw.PR_SET_PDEATHSIG, uintptr(sig), 0)
 }
 
 func separateMounts(*child) error {

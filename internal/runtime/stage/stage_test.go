@@ -25,7 +25,7 @@ func fullPlan() *Plan {
 		Terminal: true, Rows: 24, Columns: 65535, Init: true, InitFd: 7, UID: 9000, GID: 1 << 31, Groups: []uint32{1, 2, 3},
 		SkipSetgroups: true, Umask: 0o22, Files: Limit{1, 1 << 63}, Caps: Caps{1, 2, 3, 4, 1 << 40}, NoNewPrivileges: true,
 		Seccomp: []byte{1, 2, 3, 4, 5, 6, 7, 8}, SeccompFlags: 2, Cwd: "/", CreateCwd: true, Args: []string{"a", ""}, Env: []string{"A=b"},
-		SearchPath: "/bin", KeepSessionKeyring: true, ParentDeathUnwanted: true,
+		SearchPath: "/bin", Gate: 3, Extra: 2, KeepSessionKeyring: true, ParentDeathUnwanted: true,
 	}
 }
 
