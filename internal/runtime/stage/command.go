@@ -45,7 +45,8 @@ func checkCommand(path string) error {
 	if st.Mode&syscall.S_IFMT == syscall.S_IFDIR {
 		return notRun(126, path, syscall.EISDIR.Error())
 	}
-	if st.Mode&0o111 == 0 || raw.Access(path, 1) != nil {
+	// A filter that is loaded already may refuse the question (EPERM, ENOSYS): execve will tell then.
+	if st.Mode&0o111 == 0 || raw.Access(path, 1) == syscall.EACCES { //nolint:errorlint // errno
 		return notRun(126, path, syscall.EACCES.Error())
 	}
 	return nil
@@ -72,13 +73,23 @@ func splitList(list string) []string {
 // closeBehind makes sure that the command inherits nothing but its standard files, and that it ends
 // with the parent: setresuid has cleared the death signal, and the parent may have died before.
 func closeBehind(c *child) error {
-	if err := raw.CloseRangeCloexec(3); err != nil {
+	if err := c.shut(); err != nil {
 		return err
 	}
 	if err := c.dieWithParent(); err != nil {
 		return err
 	}
 	return sendmsg(c.sock, []byte{MsgReady}, nil) // EPIPE: the parent is gone
+}
+
+// shut has execve close every descriptor from 3 on, once: a filter that is loaded early may refuse it later.
+// What is opened after it closes on execve anyway.
+func (c *child) shut() error {
+	if c.isShut {
+		return nil
+	}
+	c.isShut = true
+	return raw.CloseRangeCloexec(3)
 }
 
 // execute loads the seccomp filter and becomes the command. What it needs is allocated before the
@@ -122,6 +133,9 @@ func (c *child) loadFilter() error {
 	f := c.takeFilter()
 	if f == nil {
 		return nil
+	}
+	if err := c.shut(); err != nil {
+		return fail("lock the door behind", err)
 	}
 	return notLoaded(f.Load())
 }

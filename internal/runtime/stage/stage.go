@@ -53,6 +53,8 @@ type child struct {
 	dev  int      // its /dev when that is ours, else -1
 	devs []device // clones of the host's device nodes
 	exe  string   // the command's path, found by lookup
+
+	isShut bool // see shut
 }
 
 type step struct {
