@@ -14,6 +14,7 @@ var layers = [][]string{
 	{"oci"},
 	{"internal/network"},
 	{"internal/runtime/..."},
+	{"internal/bundle"},
 	{"internal/layer"},
 	{"internal/store"},
 	{"registry"},

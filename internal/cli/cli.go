@@ -7,6 +7,7 @@ package cli
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"syscall"
 )
 
@@ -20,6 +21,9 @@ func Main(args []string, in, out, err *os.File) int {
 	ctx := context.Background()
 	if args[0] == monitorName {
 		return a.report(a.monitor(ctx))
+	}
+	if filepath.Base(args[0]) == ociName {
+		return a.report(a.oci(ctx, args[1:]))
 	}
 	return a.report(a.execute(ctx, args[1:]))
 }

@@ -54,6 +54,7 @@ func commands() []entry {
 		{"wait", groupContainers, newWait},
 		{"rm", groupContainers, newRm},
 		{"lsp", groupOther, newLsp},
+		{"oci", groupOther, newOci},
 	}
 	return slices.Concat(own, imageCommands(), volumeCommands())
 }

@@ -1,0 +1,91 @@
+package bundle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/deckhand-engine/deckhand/internal/linux/cgroup"
+	"github.com/deckhand-engine/deckhand/internal/runtime"
+)
+
+// ExecOptions describe a further process in a container.
+type ExecOptions struct {
+	Process       *specs.Process
+	Stdio         runtime.Stdio
+	ConsoleSocket string // as in Options
+	PidFile       string
+	ExtraFiles    []*os.File
+	Attached      bool // ties the process's life to the caller's
+	IgnorePaused  bool // in a paused container it waits until that is resumed
+}
+
+// Exec starts a process in a container.
+func (c *Container) Exec(ctx context.Context, o *ExecOptions) (*runtime.Process, error) {
+	switch status := c.Status(); {
+	case status == specs.StateStopped:
+		return nil, errors.New("cannot exec in a container that has stopped")
+	case status == specs.StateCreating:
+		return nil, errors.New("cannot exec in a container that is being created")
+	case status == StatusPaused && !o.IgnorePaused:
+		return nil, errors.New("cannot exec in a paused container (use --ignore-paused to override)")
+	}
+	spec, err := c.Spec()
+	if err != nil {
+		return nil, err
+	}
+	if o.ConsoleSocket != "" && !o.Process.Terminal {
+		return nil, errors.New("a console socket needs process.terminal")
+	}
+	var console *consoleSocket
+	if o.ConsoleSocket != "" {
+		if console, err = dialConsole(o.ConsoleSocket); err != nil {
+			return nil, err
+		}
+		defer console.close()
+	}
+	p, err := c.exec(ctx, spec, o)
+	if err != nil {
+		return nil, err
+	}
+	if console != nil {
+		err = console.send(p.Console)
+	}
+	if err == nil {
+		err = WritePidFile(o.PidFile, p.Pid)
+	}
+	if err != nil {
+		_ = p.Signal(9) // it may have ended
+		_, _ = p.Wait() // the error before is the one to report
+		return nil, err
+	}
+	return p, nil
+}
+
+func (c *Container) exec(ctx context.Context, spec *specs.Spec, o *ExecOptions) (*runtime.Process, error) {
+	group, err := c.openCgroup()
+	if err != nil {
+		return nil, err
+	}
+	eo := runtime.ExecOptions{
+		Pid: c.record.Process.Pid, StartTicks: c.record.Process.StartTicks, Spec: spec, Process: o.Process, Stdio: o.Stdio,
+		Outlive: !o.Attached, ExtraFiles: o.ExtraFiles,
+	}
+	if group == nil {
+		group = &cgroup.Group{}
+	}
+	defer func() { _ = group.Close() }() // a directory only read from
+	eo.Cgroup = group.Dir
+	var p *runtime.Process
+	err = group.Enter(func() (err error) {
+		p, err = runtime.Exec(ctx, eo)
+		return err
+	})
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil, fmt.Errorf("%w: %w", ErrNotRunning, err)
+	}
+	return p, err
+}

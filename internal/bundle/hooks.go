@@ -1,0 +1,118 @@
+package bundle
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// hookPoint is a point of the lifecycle and its hooks (runtime-spec, config.md, "POSIX-platform Hooks").
+type hookPoint struct {
+	name  string
+	hooks []specs.Hook
+}
+
+const (
+	pointPrestart        = "prestart"
+	pointCreateRuntime   = "createRuntime"
+	pointCreateContainer = "createContainer"
+	pointStartContainer  = "startContainer"
+	pointPoststart       = "poststart"
+	pointPoststop        = "poststop"
+)
+
+func hookPoints(h *specs.Hooks) []hookPoint {
+	return []hookPoint{
+		{pointPrestart, h.Prestart}, //nolint:staticcheck // deprecated, and to be called all the same
+		{pointCreateRuntime, h.CreateRuntime},
+		{pointCreateContainer, h.CreateContainer},
+		{pointStartContainer, h.StartContainer},
+		{pointPoststart, h.Poststart},
+		{pointPoststop, h.Poststop},
+	}
+}
+
+// runHooks calls the hooks of a point in their order, up to the first that fails. They are given the
+// container's state on their standard input.
+func runHooks(ctx context.Context, h *specs.Hooks, point string, state *State) error {
+	if h == nil {
+		return nil
+	}
+	for _, p := range hookPoints(h) {
+		if p.name != point {
+			continue
+		}
+		for i := range p.hooks {
+			if err := runHook(ctx, &p.hooks[i], state); err != nil {
+				return hookError(point, i, err)
+			}
+		}
+	}
+	return nil
+}
+
+// runEveryHook calls them all, whatever becomes of those before.
+func runEveryHook(ctx context.Context, h *specs.Hooks, point string, state *State) error {
+	if h == nil {
+		return nil
+	}
+	var errs []error
+	for _, p := range hookPoints(h) {
+		for i := range p.hooks {
+			if p.name != point {
+				continue
+			}
+			if err := runHook(ctx, &p.hooks[i], state); err != nil {
+				errs = append(errs, hookError(point, i, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func hookError(point string, i int, err error) error {
+	return fmt.Errorf("error running %s hook #%d: %w", point, i, err)
+}
+
+// hookDrain is how long a hook's output is read after its end, should it have left something running.
+const hookDrain = 100 * time.Millisecond
+
+func runHook(ctx context.Context, h *specs.Hook, state *State) error {
+	input, err := json.Marshal(state)
+	if err != nil {
+		return fmt.Errorf("write state: %w", err)
+	}
+	if h.Timeout != nil {
+		var cancel context.CancelFunc
+		timeout := time.Duration(*h.Timeout) * time.Second
+		ctx, cancel = context.WithTimeoutCause(ctx, timeout, fmt.Errorf("it took more than %s", timeout))
+		defer cancel()
+	}
+	var output bytes.Buffer
+	cmd := exec.CommandContext(ctx, h.Path)
+	if len(h.Args) > 0 {
+		cmd.Args = h.Args
+	}
+	cmd.Env = append([]string{}, h.Env...) // not nil, which would be ours
+	cmd.Stdin = bytes.NewReader(input)
+	cmd.Stdout, cmd.Stderr = &output, &output
+	cmd.WaitDelay = hookDrain
+	err = cmd.Run()
+	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
+		return nil
+	}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if said := strings.TrimSpace(output.String()); said != "" {
+		return fmt.Errorf("%s: %w: %s", h.Path, err, said)
+	}
+	return fmt.Errorf("%s: %w", h.Path, err)
+}
