@@ -117,7 +117,7 @@ func inspectContainer(s *store.Store, c *store.Container) (*containerReport, err
 func stateOf(st store.State) stateReport {
 	return stateReport{
 		Status: st.Status, Running: st.Status == statusRunning, Pid: st.Pid, ExitCode: st.ExitCode,
-		Error: st.Error, StartedAt: dockerTime(st.Started), FinishedAt: dockerTime(st.Finished),
+		Error: st.Error, OOMKilled: st.OOMKilled, StartedAt: dockerTime(st.Started), FinishedAt: dockerTime(st.Finished),
 	}
 }
 

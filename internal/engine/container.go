@@ -47,6 +47,7 @@ type Config struct {
 	StopSignal  string            `json:"stopSignal,omitempty"`
 	StopSeconds int               `json:"stopSeconds,omitempty"` // 0: the default
 	Labels      map[string]string `json:"labels,omitempty"`
+	Limits
 }
 
 // runExtra is the engine's part of a running container's state.
@@ -225,6 +226,7 @@ func (c *Container) sandbox(ctx context.Context) (*Sandbox, error) {
 		GroupAdd:  c.Config.GroupAdd,
 		Options:   c.Config.Spec,
 		Init:      c.Config.Init,
+		Limits:    c.Config.Limits,
 	}
 	if err := makeUpper(s, c.fresh); err != nil {
 		return nil, err
@@ -395,7 +397,7 @@ func (c *Container) Wait(ctx context.Context, r *Running) (runtime.Exit, error) 
 	exit, err := r.Wait(ctx)
 	err = c.releaseNetwork(ctx, err)
 	c.state.Status, c.state.Pid, c.state.MonitorPid = StatusExited, 0, 0
-	c.state.ExitCode, c.state.Finished = exit.Code, c.now().UTC()
+	c.state.ExitCode, c.state.Finished, c.state.OOMKilled = exit.Code, c.now().UTC(), r.OOMKilled()
 	c.state.Ports, c.state.IP, c.state.Extra = nil, "", nil
 	if c.Record.AutoRemove {
 		return exit, errors.Join(err, c.announce(), c.recycle())

@@ -14,6 +14,7 @@ import (
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/deckhand-engine/deckhand/internal/linux/cgroup"
 	"github.com/deckhand-engine/deckhand/internal/network"
 	"github.com/deckhand-engine/deckhand/internal/runtime"
 	"github.com/deckhand-engine/deckhand/internal/store"
@@ -44,6 +45,7 @@ type Sandbox struct {
 	Network     *network.Network     // nil: a network namespace with loopback only (or the host's, by Options)
 	Stdio       runtime.Stdio
 	Init        bool
+	Limits      Limits
 	Attach      func(pid int) error // runtime.StartOptions.Attach
 }
 
@@ -53,7 +55,10 @@ type Running struct {
 	Spec *specs.Spec
 	User oci.User
 
-	undo []func(context.Context) error // run backwards by release
+	undo      []func(context.Context) error // run backwards by release
+	group     *cgroup.Group
+	limits    Limits
+	oomKilled bool
 }
 
 // releaseTimeout bounds the clearing up after a container, which must not depend on the caller's context.
@@ -62,6 +67,7 @@ const releaseTimeout = 30 * time.Second
 // Wait waits for the end and removes cgroup, network and id range.
 func (r *Running) Wait(ctx context.Context) (runtime.Exit, error) {
 	exit, err := r.Process.Wait()
+	r.lookForOOM()
 	return exit, errors.Join(err, r.release(ctx))
 }
 

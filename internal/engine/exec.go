@@ -62,17 +62,18 @@ func (e *Engine) Exec(ctx context.Context, rec *store.Container, o ExecOptions) 
 	if userSpec == "" {
 		userSpec, groups = cfg.User, cfg.GroupAdd
 	}
-	group, closeGroup, err := openGroup(rec.ID)
+	group, err := openGroup(rec.ID, cfg.Limits)
 	if err != nil {
 		return nil, err
 	}
-	defer closeGroup()
+	defer func() { _ = group.Close() }() // a directory
 	return runtime.Exec(ctx, runtime.ExecOptions{
 		Pid:     st.Pid,
 		Spec:    spec,
 		Process: spec.Process,
 		Stdio:   o.Stdio,
-		Cgroup:  group,
+		Cgroup:  group.Dir,
+		Enter:   group.Enter,
 		Attach:  o.Attach,
 		Resolve: func(root *os.File, p *specs.Process) error {
 			u, err := oci.ResolveUser(root, userSpec, groups)
@@ -124,18 +125,14 @@ func execSpec(cfg Config, st store.State, o ExecOptions) (*specs.Spec, error) {
 	return oci.NewSpec(so)
 }
 
-// openGroup opens the container's cgroup for a process to be born in; nil where there is none.
-func openGroup(id string) (*os.File, func(), error) {
-	g, err := cgroup.Open(id)
+// openGroup opens the container's cgroup for a process to be born in; an empty one where there is none.
+func openGroup(id string, l Limits) (*cgroup.Group, error) {
+	g, err := l.findGroup(id)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, func() {}, nil
+		return &cgroup.Group{}, nil
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("open cgroup: %w", err)
+		return nil, fmt.Errorf("open cgroup: %w", err)
 	}
-	return g.Dir, func() {
-		if g.Dir != nil {
-			_ = g.Dir.Close() // a directory
-		}
-	}, nil
+	return g, nil
 }

@@ -36,8 +36,7 @@ func (e *Engine) start(ctx context.Context, s *Sandbox, r *Running) error {
 	if err := e.assignIDs(s.ID, &opts, r); err != nil {
 		return err
 	}
-	group, err := e.joinGroup(s.ID, &opts, r)
-	if err != nil {
+	if err := e.joinGroup(s, &opts, r); err != nil {
 		return err
 	}
 	lower, err := e.stubs(s, r)
@@ -57,13 +56,17 @@ func (e *Engine) start(ctx context.Context, s *Sandbox, r *Running) error {
 		Attach: s.Attach,
 		Stdio:  s.Stdio,
 		Init:   s.Init,
-		Cgroup: group,
+		Cgroup: r.group.Dir,
+		Enter:  r.group.Enter,
 	}
 	if s.Network != nil {
 		o.Network = s.Network.Attach
 	}
 	r.Process, err = runtime.Start(ctx, o)
-	return err
+	if err != nil {
+		return r.tooLow(err)
+	}
+	return nil
 }
 
 // assignIDs gives the container its own range of host ids. A rootless container gets those of the user's
@@ -109,14 +112,15 @@ func mappedIDs() (uint32, error) {
 	return least, nil
 }
 
-func (e *Engine) joinGroup(id string, opts *oci.SpecOptions, r *Running) (*os.File, error) {
-	group, err := cgroup.New(id)
+func (e *Engine) joinGroup(s *Sandbox, opts *oci.SpecOptions, r *Running) error {
+	group, err := s.Limits.makeGroup(s.ID)
 	if err != nil {
-		return nil, fmt.Errorf("make cgroup: %w", err)
+		return err
 	}
+	r.group, r.limits = group, s.Limits
 	r.onRelease(func(context.Context) error { return endGroup(group) })
-	opts.CgroupsPath = "/deckhand/" + id
-	return group.Dir, nil
+	opts.CgroupsPath = s.Limits.cgroupsPath(s.ID)
+	return nil
 }
 
 // endGroup removes a cgroup. Its processes died with the container's first; what is left nevertheless is killed.

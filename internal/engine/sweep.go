@@ -42,7 +42,7 @@ func (e *Engine) bury(c *store.Container) error {
 		return err
 	}
 	defer lock.Unlock()
-	if err := removeGroup(c.ID); err != nil {
+	if err := removeGroup(c); err != nil {
 		return err
 	}
 	if c.AutoRemove {
@@ -55,8 +55,12 @@ func (e *Engine) bury(c *store.Container) error {
 	return e.Store.SetState(c.ID, st)
 }
 
-func removeGroup(id string) error {
-	g, err := cgroup.Open(id)
+func removeGroup(c *store.Container) error {
+	cfg, err := ConfigOf(c)
+	if err != nil {
+		return err
+	}
+	g, err := cfg.findGroup(c.ID)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

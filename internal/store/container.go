@@ -40,6 +40,7 @@ type State struct {
 	MonitorPid        int
 	Started, Finished time.Time
 	ExitCode          int
+	OOMKilled         bool `json:",omitempty"` // the kernel killed a process of it for want of memory
 	Error             string
 	User              string   // the resolved uid:gid
 	Ports             []string // "0.0.0.0:8080->80/tcp"

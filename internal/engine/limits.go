@@ -1,0 +1,77 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/deckhand-engine/deckhand/internal/linux/cgroup"
+)
+
+// Limits are what a container's cgroup holds it to, and where that group is. The zero value limits nothing.
+type Limits struct {
+	Resources    *specs.LinuxResources `json:"resources,omitempty"`
+	CgroupParent string                `json:"cgroupParent,omitempty"` // "": deckhand, which is ours
+}
+
+// cgroupsPath is the path of a container's group, as config.json has it.
+func (l Limits) cgroupsPath(id string) string {
+	parent := l.CgroupParent
+	if parent == "" {
+		parent = "deckhand"
+	}
+	return filepath.Join("/", parent, id)
+}
+
+// memory reports whether memory is limited.
+func (l Limits) memory() bool { return l.Resources != nil && l.Resources.Memory != nil }
+
+// path is where package cgroup makes it: an ordinary user's own groups are not at the top.
+func (l Limits) path(id string) string {
+	if l.CgroupParent == "" {
+		return id
+	}
+	return l.cgroupsPath(id)
+}
+
+// makeGroup makes a container's group; without limits, one that costs nothing and may be none.
+func (l Limits) makeGroup(id string) (*cgroup.Group, error) {
+	var g *cgroup.Group
+	var err error
+	if l.Resources == nil && l.CgroupParent == "" {
+		g, err = cgroup.New(id)
+	} else {
+		g, err = cgroup.Make(l.path(id), l.Resources)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make cgroup: %w", err)
+	}
+	return g, nil
+}
+
+// findGroup finds the group of a container; fs.ErrNotExist where there is none.
+func (l Limits) findGroup(id string) (*cgroup.Group, error) { return cgroup.Find(l.path(id)) }
+
+// ErrMemoryTooLow is returned where the kernel killed what was to become the container.
+var ErrMemoryTooLow = errors.New("the memory limit is too low to start anything")
+
+// tooLow explains a failed start.
+func (r *Running) tooLow(err error) error {
+	if r.lookForOOM(); r.oomKilled {
+		return fmt.Errorf("%w (%w)", ErrMemoryTooLow, err)
+	}
+	return err
+}
+
+// OOMKilled reports whether the kernel killed a process of the container for want of memory. It is known when Wait has
+// returned.
+func (r *Running) OOMKilled() bool { return r.oomKilled }
+
+// lookForOOM is for when the first process has ended and the group is still there. What cannot be read was not seen.
+func (r *Running) lookForOOM() {
+	if r.limits.memory() {
+		r.oomKilled, _ = r.group.OOMKilled()
+	}
+}
