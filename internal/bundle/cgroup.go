@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -22,7 +23,7 @@ func cgroupPath(id string, s *specs.Spec) string {
 
 // makeCgroup makes the container's cgroup. The record says where before it is there.
 func (c *Container) makeCgroup() (*cgroup.Group, error) {
-	g, err := cgroup.Make(c.record.Cgroup, c.spec.Linux.Resources)
+	g, err := cgroup.Make(c.record.Cgroup, resources(c.spec))
 	if err != nil {
 		return nil, err
 	}
@@ -151,12 +152,10 @@ func signalMember(g *cgroup.Group, pid int, sig unix.Signal) error {
 	if err != nil {
 		return err
 	}
-	for _, p := range pids {
-		if p == pid {
-			return ignoreGone(unix.PidfdSendSignal(fd, sig, nil, 0))
-		}
+	if !slices.Contains(pids, pid) {
+		return nil
 	}
-	return nil
+	return ignoreGone(unix.PidfdSendSignal(fd, sig, nil, 0))
 }
 
 func ignoreGone(err error) error {

@@ -1,16 +1,29 @@
 package bundle
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
 // consoleSocket is a socket of the caller's that takes the master of a container's terminal.
 type consoleSocket struct{ fd int }
+
+// openConsole connects to the console socket, where there is one.
+func openConsole(path string, p *specs.Process) (*consoleSocket, error) {
+	if path == "" {
+		return nil, nil //nolint:nilnil // none is wanted
+	}
+	if !p.Terminal {
+		return nil, errors.New("a console socket needs process.terminal")
+	}
+	return dialConsole(path)
+}
 
 // dialConsole connects to it; the path goes by the directory's descriptor, since an address has room
 // for 107 bytes.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // Container is a container that was created.
@@ -74,7 +75,7 @@ func (c *Container) Status() specs.ContainerState {
 
 // busy reports whether somebody holds the container's lock.
 func (c *Container) busy() bool {
-	l, err := tryAcquire(c.dir)
+	l, err := tryAcquire(c.dir, unix.LOCK_SH)
 	if err == nil {
 		l.release()
 	}

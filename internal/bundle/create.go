@@ -2,7 +2,6 @@ package bundle
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -64,7 +63,7 @@ func (c *Container) start(ctx context.Context, o *Options, gate string) (*runtim
 	if err := os.WriteFile(c.path(configName), b.raw, 0o600); err != nil {
 		return nil, fmt.Errorf("write container: %w", err)
 	}
-	console, err := openConsole(o)
+	console, err := openConsole(o.ConsoleSocket, b.Spec.Process)
 	if err != nil {
 		return nil, err
 	}
@@ -94,17 +93,6 @@ func (c *Container) start(ctx context.Context, o *Options, gate string) (*runtim
 	return p, nil
 }
 
-// openConsole connects to the console socket, where there is one.
-func openConsole(o *Options) (*consoleSocket, error) {
-	if o.ConsoleSocket == "" {
-		return nil, nil //nolint:nilnil // none is wanted
-	}
-	if !o.Bundle.Spec.Process.Terminal {
-		return nil, errors.New("a console socket needs process.terminal")
-	}
-	return dialConsole(o.ConsoleSocket)
-}
-
 // attach remembers the first process before it does anything, so that it is found should we be killed.
 func (c *Container) attach(pid int) error {
 	p, err := findProcess(pid)
@@ -116,20 +104,23 @@ func (c *Container) attach(pid int) error {
 }
 
 // openRoot clones the root's mount. Cloned, it would pass on to the host what is mounted on it, were it
-// shared.
+// shared. Device nodes that somebody left in it are no devices, unless linux.resources.devices says so.
 func (c *Container) openRoot(*os.File) (*os.File, error) {
 	root, err := mount.Clone(c.record.Rootfs, true)
 	if err != nil {
 		return nil, fmt.Errorf("open root: %w", err)
 	}
-	propagation := uint64(unix.MS_PRIVATE)
+	attr := mount.Attr{Propagation: unix.MS_PRIVATE, Recursive: true}
 	switch c.spec.Linux.RootfsPropagation {
 	case "shared", "rshared":
-		return root, nil
+		attr.Propagation = 0 // as it is
 	case "slave", "rslave":
-		propagation = unix.MS_SLAVE
+		attr.Propagation = unix.MS_SLAVE
 	}
-	if err := mount.SetAttr(root, mount.Attr{Propagation: propagation, Recursive: true}); err != nil {
+	if !allowsDevices(c.spec) {
+		attr.Set = unix.MOUNT_ATTR_NODEV
+	}
+	if err := mount.SetAttr(root, attr); err != nil {
 		_ = root.Close() // a detached mount
 		return nil, fmt.Errorf("open root: %w", err)
 	}

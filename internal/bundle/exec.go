@@ -7,6 +7,7 @@ import (
 	"os"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/deckhand-engine/deckhand/internal/linux/cgroup"
 	"github.com/deckhand-engine/deckhand/internal/runtime"
@@ -25,28 +26,18 @@ type ExecOptions struct {
 
 // Exec starts a process in a container.
 func (c *Container) Exec(ctx context.Context, o *ExecOptions) (*runtime.Process, error) {
-	switch status := c.Status(); {
-	case status == specs.StateStopped:
-		return nil, errors.New("cannot exec in a container that has stopped")
-	case status == specs.StateCreating:
-		return nil, errors.New("cannot exec in a container that is being created")
-	case status == StatusPaused && !o.IgnorePaused:
-		return nil, errors.New("cannot exec in a paused container (use --ignore-paused to override)")
+	if err := c.checkExec(o); err != nil {
+		return nil, err
 	}
 	spec, err := c.Spec()
 	if err != nil {
 		return nil, err
 	}
-	if o.ConsoleSocket != "" && !o.Process.Terminal {
-		return nil, errors.New("a console socket needs process.terminal")
+	console, err := openConsole(o.ConsoleSocket, o.Process)
+	if err != nil {
+		return nil, err
 	}
-	var console *consoleSocket
-	if o.ConsoleSocket != "" {
-		if console, err = dialConsole(o.ConsoleSocket); err != nil {
-			return nil, err
-		}
-		defer console.close()
-	}
+	defer console.close()
 	p, err := c.exec(ctx, spec, o)
 	if err != nil {
 		return nil, err
@@ -58,11 +49,23 @@ func (c *Container) Exec(ctx context.Context, o *ExecOptions) (*runtime.Process,
 		err = WritePidFile(o.PidFile, p.Pid)
 	}
 	if err != nil {
-		_ = p.Signal(9) // it may have ended
-		_, _ = p.Wait() // the error before is the one to report
+		_ = p.Signal(unix.SIGKILL) // it may have ended
+		_, _ = p.Wait()            // the error before is the one to report
 		return nil, err
 	}
 	return p, nil
+}
+
+func (c *Container) checkExec(o *ExecOptions) error {
+	switch status := c.Status(); {
+	case status == specs.StateStopped:
+		return errors.New("cannot exec in a container that has stopped")
+	case status == specs.StateCreating:
+		return errors.New("cannot exec in a container that is being created")
+	case status == StatusPaused && !o.IgnorePaused:
+		return errors.New("cannot exec in a paused container (use --ignore-paused to override)")
+	}
+	return nil
 }
 
 func (c *Container) exec(ctx context.Context, spec *specs.Spec, o *ExecOptions) (*runtime.Process, error) {

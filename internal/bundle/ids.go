@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/moby/sys/user"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -36,12 +37,12 @@ func translate(mappings []specs.LinuxIDMapping, extents []user.IDMap) ([]specs.L
 	var out []specs.LinuxIDMapping
 	for _, m := range mappings {
 		for m.Size > 0 {
-			inside, count, ok := inside(extents, int64(m.HostID))
+			id, count, ok := inside(extents, m.HostID)
 			if !ok {
 				return nil, fmt.Errorf("host id %d is neither this user's nor one of his subordinate ids", m.HostID)
 			}
-			n := uint32(min(count, int64(m.Size)))
-			out = append(out, specs.LinuxIDMapping{ContainerID: m.ContainerID, HostID: uint32(inside), Size: n})
+			n := min(count, m.Size)
+			out = append(out, specs.LinuxIDMapping{ContainerID: m.ContainerID, HostID: id, Size: n})
 			m.ContainerID, m.HostID, m.Size = m.ContainerID+n, m.HostID+n, m.Size-n
 		}
 	}
@@ -49,10 +50,10 @@ func translate(mappings []specs.LinuxIDMapping, extents []user.IDMap) ([]specs.L
 }
 
 // inside is an outer id's number in the namespace, and how many from there on follow each other.
-func inside(extents []user.IDMap, outer int64) (id, count int64, ok bool) {
+func inside(extents []user.IDMap, outer uint32) (id, count uint32, ok bool) {
 	for _, e := range extents {
-		if offset := outer - e.ParentID; offset >= 0 && offset < e.Count {
-			return e.ID + offset, e.Count - offset, true
+		if offset := int64(outer) - e.ParentID; offset >= 0 && offset < e.Count {
+			return uint32(e.ID + offset), uint32(min(e.Count-offset, math.MaxUint32)), true //nolint:gosec // the kernel's ids have 32 bits
 		}
 	}
 	return 0, 0, false

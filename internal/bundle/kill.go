@@ -11,10 +11,11 @@ import (
 
 // Kill sends a signal to the container's first process. ErrNotRunning where it has ended.
 func (c *Container) Kill(sig unix.Signal) error {
-	switch status := c.Status(); status {
-	case specs.StateStopped:
+	status := c.Status()
+	if status == specs.StateStopped {
 		return ErrNotRunning
-	case specs.StateCreating:
+	}
+	if status == specs.StateCreating {
 		return fmt.Errorf("cannot signal a container in the %s state", status)
 	}
 	err := c.signal(sig)

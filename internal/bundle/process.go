@@ -31,7 +31,7 @@ func (p process) alive() bool {
 	}
 	// The name in parentheses may have anything in it, parentheses and spaces too.
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	const state, startTime = 3 - 3, 22 - 3 // the first of fields is number 3
+	const state, startTime = 0, 22 - 3 // the first of fields is number 3 of proc_pid_stat(5)
 	if len(fields) <= startTime || fields[state][0] == 'Z' || fields[state][0] == 'X' {
 		return false
 	}

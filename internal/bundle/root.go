@@ -87,12 +87,17 @@ func (l *lock) release() { _ = l.dir.Close() } // a directory only read from
 // lockPatience is how long a change waits for another one. Hooks may take that long.
 const lockPatience = 10 * time.Second
 
-// acquire locks the directory at path. fs.ErrNotExist where there is none, or none any more.
-func acquire(ctx context.Context, path string) (*lock, error) {
-	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+// claimPatience is how long a new container waits for the lock of its directory: who has it for longer
+// is making a container of that name.
+const claimPatience = time.Second
+
+// acquire locks the directory at path. fs.ErrNotExist where there is none, or none any more; ErrBusy
+// where somebody else has the lock for as long as patience lasts.
+func acquire(ctx context.Context, path string, patience time.Duration) (*lock, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
-		l, err := tryAcquire(path)
+		l, err := tryAcquire(path, unix.LOCK_EX)
 		if !errors.Is(err, ErrBusy) {
 			return l, err
 		}
@@ -105,13 +110,13 @@ func acquire(ctx context.Context, path string) (*lock, error) {
 }
 
 // tryAcquire is ErrBusy where somebody else has the lock.
-func tryAcquire(path string) (*lock, error) {
+func tryAcquire(path string, how int) (*lock, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, &fs.PathError{Op: "lock", Path: path, Err: err}
 	}
 	l := &lock{os.NewFile(uintptr(fd), path)}
-	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := unix.Flock(fd, how|unix.LOCK_NB); err != nil {
 		l.release()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, ErrBusy
@@ -139,36 +144,43 @@ func (r *Root) claim(ctx context.Context, id string) (*Container, *lock, error) 
 	c := &Container{root: r, dir: filepath.Join(r.Dir, id)}
 	for {
 		err := makeDir(c.dir)
-		existed := errors.Is(err, fs.ErrExist)
-		if err != nil && !existed {
-			return nil, nil, fmt.Errorf("create container: %w", err)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, nil, fmt.Errorf("make container: %w", err)
 		}
-		l, err := tryAcquire(c.dir)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			continue // deleted between the two
-		case errors.Is(err, ErrBusy):
-			return nil, nil, fmt.Errorf("%w: %s", ErrExist, id)
-		case err != nil:
-			return nil, nil, fmt.Errorf("create container: %w", err)
+		l, err := c.seize(ctx, id, err == nil)
+		if err == nil {
+			return c, l, nil
 		}
-		err = c.read(id)
-		if errors.Is(err, ErrNotExist) || err == nil && c.record.Phase != phaseCreating {
-			l.release()
-			if err != nil {
-				continue
-			}
-			return nil, nil, fmt.Errorf("%w: %s", ErrExist, id)
+		if !gone(err) {
+			return nil, nil, err
 		}
-		if err == nil && existed {
-			err = c.clear(ctx) // its creator has been killed
-		}
-		if err != nil {
-			l.release()
-			return nil, nil, fmt.Errorf("create container: %w", err)
-		}
-		return c, l, nil
 	}
+}
+
+// seize locks a directory that is no container's. fs.ErrNotExist says that it is no more: it was
+// somebody's who was killed, or somebody else took it for such.
+func (c *Container) seize(ctx context.Context, id string, made bool) (*lock, error) {
+	l, err := acquire(ctx, c.dir, claimPatience)
+	if errors.Is(err, ErrBusy) {
+		return nil, fmt.Errorf("%w: %s", ErrExist, id)
+	}
+	if err != nil {
+		return nil, err
+	}
+	err = c.read(id)
+	switch {
+	case err != nil:
+	case c.record.Phase != phaseCreating:
+		err = fmt.Errorf("%w: %s", ErrExist, id)
+	case made:
+		return l, nil
+	default:
+		if err = c.clear(ctx); err == nil {
+			err = fs.ErrNotExist
+		}
+	}
+	l.release()
+	return nil, err
 }
 
 // makeDir makes a container's directory, and the root where it is missing.

@@ -44,7 +44,7 @@ func (c *Container) Start(ctx context.Context) error {
 
 // lock locks the container, and reads again what may have changed since.
 func (c *Container) lock(ctx context.Context) (*lock, error) {
-	l, err := acquire(ctx, c.dir)
+	l, err := acquire(ctx, c.dir, lockPatience)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %s", ErrNotExist, c.record.ID)
 	}

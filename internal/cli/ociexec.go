@@ -139,19 +139,20 @@ func (o *ociExecOptions) processOf(c *bundle.Container, args []string) (*specs.P
 }
 
 func (o *ociExecOptions) addUser(p *specs.Process) error {
-	if o.user != "" {
-		uid, gid, group := strings.Cut(o.user, ":")
-		n, err := strconv.ParseUint(uid, 10, 31)
+	uid, gid, group := strings.Cut(o.user, ":")
+	for _, id := range []struct {
+		given bool
+		value string
+		to    *uint32
+	}{{o.user != "", uid, &p.User.UID}, {group, gid, &p.User.GID}} {
+		if !id.given {
+			continue
+		}
+		n, err := strconv.ParseUint(id.value, 10, 31)
 		if err != nil {
 			return fmt.Errorf("--user %q: a runtime knows numbers only", o.user)
 		}
-		p.User.UID = uint32(n)
-		if group {
-			if n, err = strconv.ParseUint(gid, 10, 31); err != nil {
-				return fmt.Errorf("--user %q: a runtime knows numbers only", o.user)
-			}
-			p.User.GID = uint32(n)
-		}
+		*id.to = uint32(n)
 	}
 	for _, gid := range o.additionalGids {
 		if gid < 0 || gid > 1<<31-1 {
