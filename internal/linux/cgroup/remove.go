@@ -30,7 +30,11 @@ func (g *Group) Remove() error {
 		}
 		m.removeParent()
 	}
-	return removeGroup(g.Path)
+	err := removeGroup(g.Path)
+	if m := g.memberOf("freezer"); err == nil && m != nil && m.dir == g.Path {
+		m.removeParent()
+	}
+	return err
 }
 
 // removeGroup removes a group and those below, and waits while processes end.

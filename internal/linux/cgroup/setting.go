@@ -30,6 +30,19 @@ func (e *FieldError) Error() string {
 // Unwrap gives the kernel's error.
 func (e *FieldError) Unwrap() error { return e.Err }
 
+// Reason is the error without the field's name.
+func (e *FieldError) Reason() error {
+	if e.Err == nil {
+		return errors.New(e.Why)
+	}
+	return fmt.Errorf("%s: %w", e.Why, e.Err)
+}
+
+// Undelegated reports whether the machine has the resource, but not for this user.
+func (e *FieldError) Undelegated() bool {
+	return errors.Is(e.Err, fs.ErrPermission) || errors.Is(e.Err, unix.EROFS)
+}
+
 // refuse is a FieldError without one of the kernel's.
 func refuse(field, format string, args ...any) error {
 	return &FieldError{Field: field, Why: fmt.Sprintf(format, args...)}
