@@ -19,6 +19,9 @@ import (
 // startIn starts the child; where the container joins a network namespace by path, from a thread that
 // is in it, since the child's user namespace has no right to enter.
 func startIn(s *specs.Spec, f *fork) (pid int, err error) {
+	if !joinsOnlyNetwork(s) {
+		return forkJoining(s, f)
+	}
 	path, _ := namespace(s, specs.NetworkNamespace)
 	if path == "" {
 		return f.start()
@@ -97,7 +100,7 @@ func fillStdio(given *Stdio, terminal bool) (*stdio, error) {
 // without a user namespace.
 func restrictDevices(o *StartOptions, more []cgroup.Device) error {
 	c := o.Spec.Process.Capabilities
-	if c == nil || rootless.Inside() {
+	if c == nil || rootless.Inside() || deviceRules(o.Spec.Linux.Resources) {
 		return nil
 	}
 	nodes := slices.Contains(c.Bounding, "CAP_MKNOD") && !newNamespace(o.Spec, specs.UserNamespace)
@@ -110,15 +113,18 @@ func restrictDevices(o *StartOptions, more []cgroup.Device) error {
 	return cgroup.AllowDevices(o.Cgroup, more)
 }
 
+// deviceRules reports whether the container's cgroup has been given rules of its own.
+func deviceRules(r *specs.LinuxResources) bool { return r != nil && len(r.Devices) > 0 }
+
 const pipefsMagic = 0x50495045
 
 // giveStdio gives pipes to the container's user, so that he can open /dev/stdout, which is a link to
 // /proc/self/fd/1. Nothing else is touched: a file or terminal of the host keeps its owner.
-func giveStdio(given *Stdio, s *specs.Spec) error {
-	if s.Process.Terminal {
+func giveStdio(given *Stdio, p *specs.Process, m *ids) error {
+	if p.Terminal {
 		return nil
 	}
-	uid, ok := hostID(s.Linux.UIDMappings, s.Process.User.UID)
+	uid, ok := hostID(m.uids, p.User.UID)
 	if !ok {
 		return nil // the plan reports it
 	}

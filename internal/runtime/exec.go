@@ -49,7 +49,11 @@ func Exec(ctx context.Context, o ExecOptions) (*Process, error) {
 	if err := o.resolve(target); err != nil {
 		return nil, err
 	}
-	plan, err := processPlan(o.Process, spec.Linux)
+	m, err := o.ids(&spec)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := processPlan(o.Process, spec.Linux, m)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +65,7 @@ func Exec(ctx context.Context, o ExecOptions) (*Process, error) {
 	defer c.close()
 	stop := context.AfterFunc(ctx, c.kill)
 	defer stop()
-	if err := c.finishExec(plan, &o, &spec); err != nil {
+	if err := c.finishExec(plan, &o, m); err != nil {
 		c.abandon()
 		if ctx.Err() != nil {
 			err = fmt.Errorf("exec in container: %w", context.Cause(ctx))
@@ -71,14 +75,14 @@ func Exec(ctx context.Context, o ExecOptions) (*Process, error) {
 	return &Process{Pid: c.process.Pid, Console: c.takeConsole(), handle: c.process}, nil
 }
 
-func (c *starting) finishExec(plan *stage.Plan, o *ExecOptions, spec *specs.Spec) error {
+func (c *starting) finishExec(plan *stage.Plan, o *ExecOptions, m *ids) error {
 	if err := c.attach(o.Attach); err != nil {
 		return err
 	}
 	if err := c.limit(plan, o.Process); err != nil {
 		return err
 	}
-	if err := giveStdio(&o.Stdio, spec); err != nil {
+	if err := giveStdio(&o.Stdio, o.Process, m); err != nil {
 		return err
 	}
 	plan.ParentDeathUnwanted = o.Outlive
@@ -105,6 +109,11 @@ func (o *ExecOptions) resolve(target int) error {
 		return fmt.Errorf("exec in container: %w", os.ErrProcessDone)
 	}
 	return o.Resolve(root, o.Process)
+}
+
+// ids are the container's: as its config.json has them, or as the user namespace has that it joined.
+func (o *ExecOptions) ids(s *specs.Spec) (*ids, error) {
+	return idsOf(s, o.Pid)
 }
 
 // fork starts our program in the container; it waits for its plan.
@@ -155,10 +164,12 @@ func (o *ExecOptions) join(target, exe, sock int) (int, error) {
 		return 0, err
 	}
 	defer release()
-	j := &join{fork: f, target: uintptr(target)}
+	j := &join{fork: f}
+	namespaces := uintptr(0)
 	for _, n := range o.Spec.Linux.Namespaces {
-		j.namespaces |= cloneFlag(n.Type)
+		namespaces |= cloneFlag(n.Type)
 	}
+	j.add(uintptr(target), namespaces)
 	if o.Cgroup != nil {
 		f.clone.flags, f.clone.cgroup = unix.CLONE_INTO_CGROUP, uint64(o.Cgroup.Fd())
 	}

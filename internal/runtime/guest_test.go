@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -49,6 +50,7 @@ func init() {
 		"exit":    func(a []string) error { n, err := strconv.Atoi(a[0]); return errors.Join(err, exitCode(n)) },
 		"echo":    func(a []string) error { fmt.Println(strings.Join(a, " ")); return nil },
 		"cat":     guestCat,
+		"copy":    guestCopy,
 		"write":   func(a []string) error { return os.WriteFile(a[0], []byte(a[1]), 0o644) },
 		"ls":      guestList,
 		"fds":     guestFds,
@@ -86,6 +88,15 @@ func guestCat(paths []string) error {
 		_, _ = os.Stdout.Write(b)
 	}
 	return nil
+}
+
+// guestCopy writes stdin to a file.
+func guestCopy(a []string) error {
+	b, err := io.ReadAll(os.Stdin)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(a[0], b, 0o644)
 }
 
 func guestList(dirs []string) error {

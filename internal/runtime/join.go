@@ -9,12 +9,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// join is a fork into a container that runs.
+// join is a fork into namespaces that there are: a running container's, or those of a path.
 type join struct {
-	fork       *fork
-	target     uintptr // pidfd of a process in the container
-	namespaces uintptr // CLONE_NEW* of the ones to enter
-	report     uintptr // pipe to write a forkReport to
+	fork   *fork
+	enter  [8]entry
+	n      int     // entries
+	flags  uintptr // CLONE_NEW* of what is new
+	report uintptr // pipe to write a forkReport to
+}
+
+// entry is what setns(2) takes.
+type entry struct {
+	fd, namespaces uintptr // a namespace, or a pidfd and CLONE_NEW*
+	done           bool
+}
+
+// add has the fork enter a namespace, or several of a process; fd is above highFd.
+func (j *join) add(fd, namespaces uintptr) {
+	j.enter[j.n] = entry{fd: fd, namespaces: namespaces}
+	j.n++
 }
 
 // forkInto forks a child that enters the namespaces of a container, forks again to be in its pid
@@ -38,7 +51,7 @@ func forkInto(j *join) (pid uintptr, errno syscall.Errno) {
 	afterForkInChild()
 	if enter(j) {
 		f.err.step = stepFork
-		pid, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD)|syscall.CLONE_PARENT, 0, 0, 0, 0, 0)
+		pid, _, errno = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD)|syscall.CLONE_PARENT|j.flags, 0, 0, 0, 0, 0)
 		f.err.val = uint32(errno)
 		if errno == 0 && pid == 0 {
 			becomeStage(f)
@@ -54,14 +67,23 @@ func forkInto(j *join) (pid uintptr, errno syscall.Errno) {
 
 // enter joins the namespaces as their root. Not dumpable, the copy of our memory is nobody's to read.
 //
+// As runc: first what can be joined with our own rights, then the user namespace, then what only it has
+// a right to.
+//
 //go:nosplit
 //go:norace
 //go:nocheckptr
 func enter(j *join) bool {
 	r := &j.fork.err
-	r.step = stepEnter
-	_, _, errno := syscall.RawSyscall(unix.SYS_SETNS, j.target, j.namespaces, 0)
-	if errno == 0 && j.namespaces&unix.CLONE_NEWUSER != 0 {
+	user := false
+	for i := range j.n {
+		user = user || j.enter[i].namespaces&unix.CLONE_NEWUSER != 0
+	}
+	errno := setns(j, 0, user)
+	if errno == 0 && user {
+		errno = setns(j, unix.CLONE_NEWUSER, false)
+	}
+	if errno == 0 && user {
 		r.step = stepGroup
 		_, _, errno = syscall.RawSyscall(unix.SYS_SETRESGID, 0, 0, 0)
 		if errno == 0 {
@@ -69,12 +91,37 @@ func enter(j *join) bool {
 			_, _, errno = syscall.RawSyscall(unix.SYS_SETRESUID, 0, 0, 0)
 		}
 	}
+	if errno == 0 && user {
+		errno = setns(j, 0, false)
+	}
 	if errno == 0 {
 		r.step = stepHide
 		_, _, errno = syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0, 0, 0, 0, 0)
 	}
 	r.val = uint32(errno)
 	return errno == 0
+}
+
+// setns enters what is not entered yet: the user namespace or the others; those that are not allowed
+// may be put off.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func setns(j *join, kind uintptr, later bool) syscall.Errno {
+	j.fork.err.step = stepEnter
+	for i := range j.n {
+		e := &j.enter[i]
+		if e.done || e.namespaces&unix.CLONE_NEWUSER != kind {
+			continue
+		}
+		_, _, errno := syscall.RawSyscall(unix.SYS_SETNS, e.fd, e.namespaces, 0)
+		if errno != 0 && (errno != syscall.EPERM || !later) {
+			return errno
+		}
+		e.done = errno == 0
+	}
+	return 0
 }
 
 // run forks and returns the pid of the process in the container.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -18,6 +19,7 @@ import (
 // caller's rights and by the host's paths; the child only attaches descriptors.
 type preparer struct {
 	spec   *specs.Spec
+	ids    *ids
 	userns *os.File
 	files  []*os.File // sent to the child in this order; the first is the root
 	// devices are the nodes that mounts give by name.
@@ -62,8 +64,8 @@ func (p *preparer) mount(m *specs.Mount) (stage.Mount, error) {
 	switch {
 	case m.Type == "bind" || o.bind:
 		return out, p.bind(&out, m, o)
-	case m.Type == "sysfs" && p.foreignNetwork():
-		return out, p.hostSys(&out)
+	case p.lent(m.Type) != "":
+		return out, p.lend(&out, m.Type, o)
 	case m.Type == "cgroup":
 		out.Type = "cgroup2"
 	}
@@ -84,7 +86,7 @@ func (p *preparer) mappedOptions(fstype string, data []stage.Pair) []stage.Pair 
 		return data
 	}
 	const ttyGID = 5
-	if _, ok := hostID(p.spec.Linux.GIDMappings, ttyGID); ok {
+	if _, ok := hostID(p.ids.gids, ttyGID); ok {
 		return data
 	}
 	var kept []stage.Pair
@@ -96,23 +98,53 @@ func (p *preparer) mappedOptions(fstype string, data []stage.Pair) []stage.Pair 
 	return kept
 }
 
-// foreignNetwork: a user namespace cannot mount the sysfs of a network namespace it does not own.
-func (p *preparer) foreignNetwork() bool {
-	return newNamespace(p.spec, specs.UserNamespace) && !newNamespace(p.spec, specs.NetworkNamespace)
+// lent is the host's mount that takes the place of a new one: a user namespace cannot mount the
+// filesystem that shows a namespace it does not own.
+func (p *preparer) lent(fstype string) string {
+	if _, user := namespace(p.spec, specs.UserNamespace); !user {
+		return ""
+	}
+	for _, l := range [...]struct {
+		fstype, path string
+		namespace    specs.LinuxNamespaceType
+	}{
+		{"sysfs", "/sys", specs.NetworkNamespace},
+		{"proc", "/proc", specs.PIDNamespace},
+		{"mqueue", "mqueue", specs.IPCNamespace},
+		{"cgroup", "/sys/fs/cgroup", specs.CgroupNamespace},
+		{"cgroup2", "/sys/fs/cgroup", specs.CgroupNamespace},
+	} {
+		if l.fstype != fstype {
+			continue
+		}
+		path, own := namespace(p.spec, l.namespace)
+		if !own || path != "" && fstype == "sysfs" {
+			return l.path
+		}
+	}
+	return ""
 }
 
-// hostSys lends the host's /sys, read-only throughout.
-func (p *preparer) hostSys(out *stage.Mount) error {
-	m, err := mount.Clone("/sys", true)
+func (p *preparer) open(fstype string) (*os.File, error) {
+	if fstype == "mqueue" { // few hosts mount it, and anybody who may mount at all may do so
+		return mount.NewFilesystem(fstype, 0)
+	}
+	return mount.Clone(p.lent(fstype), true)
+}
+
+// lend gives the container the host's mount. The files in it are the host's root's, who has no place in
+// the container; /sys and cgroups, where owners say too little, are read-only throughout.
+func (p *preparer) lend(out *stage.Mount, fstype string, o *options) error {
+	m, err := p.open(fstype)
 	if err != nil {
 		return err
 	}
 	p.add(out, m)
-	return mount.SetAttr(m, mount.Attr{
-		Set:         unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC,
-		Propagation: unix.MS_PRIVATE,
-		Recursive:   true,
-	})
+	set := o.set | o.recSet | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
+	if fstype != "proc" && fstype != "mqueue" {
+		set |= unix.MOUNT_ATTR_RDONLY
+	}
+	return mount.SetAttr(m, mount.Attr{Set: set, Propagation: unix.MS_PRIVATE, Recursive: true})
 }
 
 // add has the child attach m, which p closes.
@@ -158,7 +190,7 @@ func (p *preparer) idmap(src *os.File, o *options, m *specs.Mount) error {
 	if p.userns == nil {
 		return errors.New("an idmapped mount needs a user namespace")
 	}
-	if len(m.UIDMappings) > 0 && !sameMappings(m, p.spec.Linux) {
+	if len(m.UIDMappings) > 0 && !(sameMapping(m.UIDMappings, p.ids.uids) && sameMapping(m.GIDMappings, p.ids.gids)) {
 		return &UnsupportedError{"mounts.uidMappings that differ from linux.uidMappings"}
 	}
 	err := mount.IDMap(src, p.userns, o.recursive)
@@ -171,20 +203,7 @@ func (p *preparer) idmap(src *os.File, o *options, m *specs.Mount) error {
 	return nil
 }
 
-func sameMappings(m *specs.Mount, l *specs.Linux) bool {
-	same := func(a, b []specs.LinuxIDMapping) bool {
-		if len(a) != len(b) {
-			return false
-		}
-		for i := range a {
-			if a[i] != b[i] {
-				return false
-			}
-		}
-		return true
-	}
-	return same(m.UIDMappings, l.UIDMappings) && same(m.GIDMappings, l.GIDMappings)
-}
+func sameMapping(a, b []specs.LinuxIDMapping) bool { return slices.Equal(a, b) }
 
 func setBindAttrs(src *os.File, o *options) error {
 	propagation := o.propagation

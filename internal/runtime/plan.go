@@ -18,7 +18,7 @@ import (
 const defaultUmask = 0o022
 
 // processPlan translates the part of config.json that Start and Exec share.
-func processPlan(p *specs.Process, l *specs.Linux) (*stage.Plan, error) {
+func processPlan(p *specs.Process, l *specs.Linux, m *ids) (*stage.Plan, error) {
 	if len(p.Args) == 0 {
 		return nil, errors.New("process.args is empty")
 	}
@@ -27,7 +27,7 @@ func processPlan(p *specs.Process, l *specs.Linux) (*stage.Plan, error) {
 		UID:             p.User.UID,
 		GID:             p.User.GID,
 		Groups:          p.User.AdditionalGids,
-		SkipSetgroups:   setgroupsDenied(l),
+		SkipSetgroups:   m.setgroupsDenied,
 		Umask:           defaultUmask,
 		NoNewPrivileges: p.NoNewPrivileges,
 		Cwd:             cleanPath(p.Cwd),
@@ -43,7 +43,7 @@ func processPlan(p *specs.Process, l *specs.Linux) (*stage.Plan, error) {
 	if p.ConsoleSize != nil {
 		plan.Rows, plan.Columns = uint16(p.ConsoleSize.Height), uint16(p.ConsoleSize.Width)
 	}
-	if err := checkIDs(p, l); err != nil {
+	if err := checkIDs(p, m); err != nil {
 		return nil, err
 	}
 	if err := addCaps(plan, p.Capabilities); err != nil {
@@ -59,16 +59,16 @@ func setgroupsDenied(l *specs.Linux) bool {
 }
 
 // checkIDs says which id has no place in the user namespace; the kernel would say "invalid argument".
-func checkIDs(p *specs.Process, l *specs.Linux) error {
-	if _, ok := hostID(l.UIDMappings, p.User.UID); !ok {
+func checkIDs(p *specs.Process, m *ids) error {
+	if _, ok := hostID(m.uids, p.User.UID); !ok {
 		return fmt.Errorf("uid %d is not mapped into the container", p.User.UID)
 	}
 	groups := append([]uint32{p.User.GID}, p.User.AdditionalGids...)
-	if setgroupsDenied(l) {
+	if m.setgroupsDenied {
 		groups = groups[:1]
 	}
 	for _, gid := range groups {
-		if _, ok := hostID(l.GIDMappings, gid); !ok {
+		if _, ok := hostID(m.gids, gid); !ok {
 			return fmt.Errorf("gid %d is not mapped into the container", gid)
 		}
 	}
@@ -118,21 +118,20 @@ func addSeccomp(plan *stage.Plan, profile *specs.LinuxSeccomp) error {
 }
 
 // startPlan translates the whole of config.json, but for the mounts.
-func startPlan(s *specs.Spec) (*stage.Plan, error) {
-	plan, err := processPlan(s.Process, s.Linux)
+func startPlan(s *specs.Spec, m *ids) (*stage.Plan, error) {
+	plan, err := processPlan(s.Process, s.Linux, m)
 	if err != nil {
 		return nil, err
 	}
 	plan.NewUser = newNamespace(s, specs.UserNamespace)
 	plan.NewCgroup = newNamespace(s, specs.CgroupNamespace)
 	plan.NewNetwork = newNamespace(s, specs.NetworkNamespace)
-	plan.NewUTS = newNamespace(s, specs.UTSNamespace)
 	plan.Loopback = plan.NewNetwork
 	plan.ReadonlyRoot = s.Root != nil && s.Root.Readonly
 	plan.Hostname, plan.Domainname = s.Hostname, s.Domainname
-	if (plan.Hostname != "" || plan.Domainname != "") && !plan.NewUTS {
-		return nil, errors.New("hostname is set without a new UTS namespace")
-	}
+	_, ownMounts := namespace(s, specs.MountNamespace)
+	plan.HostMounts = !ownMounts
+	plan.NewTime, plan.TimeOffsets = newNamespace(s, specs.TimeNamespace), timeOffsets(s.Linux.TimeOffsets)
 	for _, p := range s.Linux.MaskedPaths {
 		plan.Masked = append(plan.Masked, cleanPath(p))
 	}
@@ -140,7 +139,7 @@ func startPlan(s *specs.Spec) (*stage.Plan, error) {
 		plan.Readonly = append(plan.Readonly, cleanPath(p))
 	}
 	for k, v := range s.Linux.Sysctl {
-		plan.Sysctl = append(plan.Sysctl, stage.Pair{Key: k, Value: v})
+		plan.Sysctl = append(plan.Sysctl, stage.Pair{Key: sysctlFile(k), Value: v})
 	}
 	slices.SortFunc(plan.Sysctl, func(a, b stage.Pair) int {
 		if a.Key < b.Key {

@@ -25,7 +25,9 @@ type Stdio struct{ In, Out, Err *os.File }
 
 // StartOptions describe one container.
 type StartOptions struct {
-	ID   string
+	ID string
+	// Spec is carried out but for linux.resources and linux.cgroupsPath, which are the maker's of Cgroup,
+	// and for the hooks below.
 	Spec *specs.Spec
 	// Rootfs makes the detached root mount once the user namespace (nil without one) exists; the
 	// runtime closes it. It may still change Spec.Process (user, env, cwd), e.g. after reading
@@ -37,7 +39,7 @@ type StartOptions struct {
 	// sees all of it; may be nil. Its error ends the start.
 	Attach func(pid int) error
 	Stdio  Stdio
-	Init   bool     // a small init of ours as pid 1
+	Init   bool // a small init of ours as pid 1
 	// Gate is the path of a socket that Start makes and the command waits at: Start returns when all is
 	// set up but the execve, and any process may let the command go by OpenGate. Who can reach the
 	// socket can start the command: its directory should be the caller's alone. "": not to wait.
@@ -45,9 +47,20 @@ type StartOptions struct {
 	// Outlive lets the container live on when the thread that called Start ends. A start that is not
 	// complete when that happens (with a gate: when nobody waits there yet) leaves nothing behind.
 	Outlive bool
+	// RuntimeHooks runs the hooks prestart and createRuntime: all namespaces and mounts are there, and the
+	// root is not entered yet. It is called only where the spec has such hooks, and its error ends the start.
+	RuntimeHooks func(ctx context.Context, pid int) error
+	// HookState is the state, as JSON, that the hooks createContainer (creating) and startContainer
+	// (created) read, which Start runs in the container. Poststart and poststop are the caller's.
+	HookState func(pid int, status specs.ContainerState) ([]byte, error)
+	// NoPivot covers the host's root by the container's instead of leaving it, where the root is a ramdisk
+	// that pivot_root cannot leave.
+	NoPivot bool
+	// KeepKeyring leaves the container the caller's session keyring.
+	KeepKeyring bool
 	// ExtraFiles become the command's descriptors from 3 on; not to be had with Init.
 	ExtraFiles []*os.File
-	Cgroup *os.File // v2 directory for CLONE_INTO_CGROUP, or nil
+	Cgroup     *os.File // v2 directory for CLONE_INTO_CGROUP, or nil
 	// Enter calls fork on a thread from which the container's process is born into its groups of version 1
 	// (cgroup.Group.Enter); may be nil.
 	Enter func(fork func() error) error

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -27,7 +26,6 @@ func checkSpec(s *specs.Spec) error {
 		name string
 		set  bool
 	}{
-		{"hooks", s.Hooks != nil},
 		{"process.apparmorProfile", p.ApparmorProfile != ""},
 		{"process.selinuxLabel", p.SelinuxLabel != ""},
 		{"process.scheduler", p.Scheduler != nil},
@@ -36,58 +34,16 @@ func checkSpec(s *specs.Spec) error {
 		{"linux.intelRdt", l.IntelRdt != nil},
 		{"linux.memoryPolicy", l.MemoryPolicy != nil},
 		{"linux.personality", l.Personality != nil && (l.Personality.Domain != specs.PerLinux || len(l.Personality.Flags) > 0)},
-		{"linux.timeOffsets", len(l.TimeOffsets) > 0},
 		{"linux.mountLabel", l.MountLabel != ""},
 		{"linux.devices", len(l.Devices) > 0},
 		{"linux.netDevices", len(l.NetDevices) > 0},
-		{"linux.resources", !emptyResources(l.Resources)},
 		{"linux.seccomp.listenerPath", l.Seccomp != nil && l.Seccomp.ListenerPath != ""},
 	} {
 		if f.set {
 			return &UnsupportedError{f.name}
 		}
 	}
-	return checkNamespaces(l)
-}
-
-// emptyResources allows the rule that denies all devices: no container has others than the
-// runtime's own, for want of a right to make nodes.
-func emptyResources(r *specs.LinuxResources) bool {
-	if r == nil {
-		return true
-	}
-	for _, d := range r.Devices {
-		if d.Allow {
-			return false
-		}
-	}
-	return r.Memory == nil && r.CPU == nil && r.Pids == nil && r.BlockIO == nil && r.Network == nil &&
-		len(r.HugepageLimits) == 0 && len(r.Rdma) == 0 && len(r.Unified) == 0
-}
-
-func checkNamespaces(l *specs.Linux) error {
-	var seen uintptr
-	for _, n := range l.Namespaces {
-		flag := cloneFlag(n.Type)
-		if flag == 0 {
-			return &UnsupportedError{"linux.namespaces[" + string(n.Type) + "]"}
-		}
-		if n.Path != "" && n.Type != specs.NetworkNamespace {
-			return &UnsupportedError{"linux.namespaces[" + string(n.Type) + "].path"}
-		}
-		if seen&flag != 0 {
-			return fmt.Errorf("linux.namespaces has %s twice", n.Type)
-		}
-		seen |= flag
-	}
-	if seen&unix.CLONE_NEWNS == 0 {
-		return &UnsupportedError{"linux.namespaces without mount"}
-	}
-	user := seen&unix.CLONE_NEWUSER != 0
-	if user != (len(l.UIDMappings) > 0) || user != (len(l.GIDMappings) > 0) {
-		return errors.New("a user namespace needs linux.uidMappings and linux.gidMappings, and they need it")
-	}
-	return nil
+	return checkNamespaces(s)
 }
 
 // cloneFlag is a namespace type's flag, 0 where it is not known.
@@ -107,6 +63,8 @@ func cloneFlag(t specs.LinuxNamespaceType) uintptr {
 		return unix.CLONE_NEWNET
 	case specs.CgroupNamespace:
 		return unix.CLONE_NEWCGROUP
+	case specs.TimeNamespace:
+		return unix.CLONE_NEWTIME
 	default:
 		return 0
 	}

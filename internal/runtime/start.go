@@ -25,6 +25,9 @@ func Start(ctx context.Context, o StartOptions) (*Process, error) {
 	if o.Init && len(o.ExtraFiles) > 0 {
 		return nil, errors.New("an init passes no files on to its command")
 	}
+	if err := o.checkHooks(); err != nil {
+		return nil, err
+	}
 	c, err := cloneChild(&o)
 	if err != nil {
 		return nil, err
@@ -91,7 +94,11 @@ func (c *starting) setUp(ctx context.Context, o *StartOptions) error {
 	if err := c.attach(o.Attach); err != nil {
 		return err
 	}
-	p := &preparer{spec: o.Spec}
+	m, err := idsOf(o.Spec, c.process.Pid)
+	if err != nil {
+		return err
+	}
+	p := &preparer{spec: o.Spec, ids: m}
 	defer p.close()
 	if err := c.openRoot(p, o); err != nil {
 		return err
@@ -106,15 +113,24 @@ func (c *starting) setUp(ctx context.Context, o *StartOptions) error {
 	if err := c.limit(plan, o.Spec.Process); err != nil {
 		return err
 	}
-	if err := giveStdio(&o.Stdio, o.Spec); err != nil {
+	if err := giveStdio(&o.Stdio, o.Spec.Process, m); err != nil {
 		return err
 	}
 	if err := c.makeGate(p, plan, o.Gate); err != nil {
 		return err
 	}
+	if err := c.hooks(p, plan, o); err != nil {
+		return err
+	}
 	plan.Extra, plan.ParentDeathUnwanted = len(o.ExtraFiles), o.Outlive
+	plan.NoPivot, plan.KeepSessionKeyring = o.NoPivot, o.KeepKeyring
 	if err := c.send(plan, append(p.files, o.ExtraFiles...)); err != nil {
 		return err
+	}
+	if plan.WaitHooks {
+		if err := c.runtimeHooks(ctx, o); err != nil {
+			return err
+		}
 	}
 	if !plan.WaitNetwork {
 		return nil
@@ -132,7 +148,7 @@ func (c *starting) attach(to func(pid int) error) error {
 
 // openRoot has the caller mount the root, which may change the spec.
 func (c *starting) openRoot(p *preparer, o *StartOptions) error {
-	if newNamespace(o.Spec, specs.UserNamespace) {
+	if _, ok := namespace(o.Spec, specs.UserNamespace); ok {
 		userns, err := c.open("ns/user")
 		if err != nil {
 			return err
@@ -149,7 +165,7 @@ func (c *starting) openRoot(p *preparer, o *StartOptions) error {
 
 // plan translates the spec, and opens what comes from the host.
 func (c *starting) plan(p *preparer, o *StartOptions) (*stage.Plan, error) {
-	plan, err := startPlan(o.Spec)
+	plan, err := startPlan(o.Spec, p.ids)
 	if err != nil {
 		return nil, err
 	}
@@ -198,10 +214,7 @@ func (c *starting) setUpNetwork(ctx context.Context, o *StartOptions) error {
 	if err := o.Network(ctx, netns, c.process.Pid); err != nil {
 		return err
 	}
-	if err := unix.Sendmsg(c.sock, []byte{1}, nil, nil, unix.MSG_NOSIGNAL); err != nil {
-		return c.died(fmt.Errorf("release the child: %w", err))
-	}
-	return nil
+	return c.release()
 }
 
 // died prefers the child's own reason to ours.
@@ -214,30 +227,48 @@ func (c *starting) died(ours error) error {
 
 // awaitCommand reads what the child has to say until it has executed the command.
 func (c *starting) awaitCommand() error {
+	if err := c.await(stage.MsgReady); err != nil {
+		return err
+	}
+	if err := c.await(endOfSocket); err != errDied { //nolint:errorlint // that very one
+		return err
+	}
+	return nil
+}
+
+// endOfSocket is no message.
+const endOfSocket = 0
+
+// await reads what the child has to say up to the message that is wanted. errDied is the end of the socket.
+func (c *starting) await(wanted byte) error {
 	buf := make([]byte, 64<<10)
-	ready := false
 	for {
 		n, fds, err := stage.Receive(c.sock, buf, 1)
 		if err != nil {
 			return fmt.Errorf("hear from the child: %w", err)
 		}
 		if n == 0 {
-			if !ready {
-				return fmt.Errorf("start container: the child died")
-			}
-			return nil
+			return errDied
 		}
 		switch buf[0] {
-		case stage.MsgReady:
-			ready = true
+		case wanted:
+			return nil
 		case stage.MsgConsole:
 			if len(fds) == 1 {
 				c.console = os.NewFile(uintptr(fds[0]), "console")
 			}
-		default:
+		case stage.MsgError:
 			return childError(buf[:n])
 		}
 	}
+}
+
+// release lets a child go on that waits for a word.
+func (c *starting) release() error {
+	if err := unix.Sendmsg(c.sock, []byte{1}, nil, nil, unix.MSG_NOSIGNAL); err != nil {
+		return c.died(fmt.Errorf("release the child: %w", err))
+	}
+	return nil
 }
 
 // childError makes an error of the child's report.
@@ -276,7 +307,7 @@ func cloneSealed(o *StartOptions, sealed *sealedExe) (*starting, error) {
 		return nil, fmt.Errorf("make a socket pair: %w", err)
 	}
 	defer closeFd(pair[1]) // the child has it
-	f, release, err := newFork(stage.ArgStart, sealed.fd, files.with(pair[1]))
+	f, release, err := newFork(role(o.Spec), sealed.fd, files.with(pair[1]))
 	if err == nil {
 		defer release()
 		var process *os.Process
@@ -290,11 +321,7 @@ func cloneSealed(o *StartOptions, sealed *sealedExe) (*starting, error) {
 
 // startFork clones the child into its namespaces and cgroup, and gives the user namespace its ids.
 func startFork(o *StartOptions, f *fork) (*os.Process, error) {
-	for _, n := range o.Spec.Linux.Namespaces {
-		if n.Path == "" && n.Type != specs.CgroupNamespace { // the child unshares that one when it is in its cgroup
-			f.clone.flags |= uint64(cloneFlag(n.Type))
-		}
-	}
+	f.clone.flags |= uint64(newFlags(o.Spec))
 	if o.Cgroup != nil {
 		f.clone.flags, f.clone.cgroup = f.clone.flags|unix.CLONE_INTO_CGROUP, uint64(o.Cgroup.Fd())
 	}

@@ -7,13 +7,21 @@ import (
 )
 
 // attachRoot puts the root mount over /dev of this mount namespace: a place that is there on every
-// host, and not seen any more after pivotRoot.
+// host, and not seen any more after enterRoot. Without pivot_root it has to cover the host's root, and
+// in the host's own mount namespace it must not be seen at all: it stays attached nowhere.
 func attachRoot(c *child) error {
 	if len(c.fds) == 0 {
 		return syscall.EBADF
 	}
 	c.root = c.fds[0]
-	place, err := raw.Openat2(raw.AT_FDCWD, "/dev", raw.O_PATH|syscall.O_DIRECTORY, 0, 0)
+	if c.plan.HostMounts {
+		return nil
+	}
+	at := "/dev"
+	if c.plan.NoPivot {
+		at = "/"
+	}
+	place, err := raw.Openat2(raw.AT_FDCWD, at, raw.O_PATH|syscall.O_DIRECTORY, 0, 0)
 	if err != nil {
 		return err
 	}
@@ -158,19 +166,18 @@ func configure(fs int, m *Mount) error {
 	return raw.FsconfigCreate(fs)
 }
 
-// pivotRoot makes the container's root the root, and lets go of the host's.
-func pivotRoot(c *child) error {
-	if err := syscall.Fchdir(c.root); err != nil {
+// enterRoot makes the container's root the root.
+func enterRoot(c *child) error {
+	err := syscall.Fchdir(c.root)
+	switch {
+	case err != nil:
 		return err
+	case c.plan.HostMounts || c.plan.NoPivot:
+		err = syscall.Chroot(".")
+	default:
+		err = pivotRoot()
 	}
-	if err := syscall.PivotRoot(".", "."); err != nil {
-		return err
-	}
-	// The old root now lies over the new one; nothing of its end may reach the host.
-	if err := syscall.Mount("", ".", "", syscall.MS_REC|syscall.MS_SLAVE, ""); err != nil {
-		return err
-	}
-	if err := syscall.Unmount(".", syscall.MNT_DETACH); err != nil {
+	if err != nil {
 		return err
 	}
 	if err := syscall.Chdir("/"); err != nil {
@@ -180,6 +187,18 @@ func pivotRoot(c *child) error {
 		return nil
 	}
 	return raw.MountSetattr(c.root, raw.AT_RECURSIVE, &raw.MountAttr{Propagation: c.plan.RootPropagation})
+}
+
+// pivotRoot makes the working directory the root, and lets go of the host's.
+func pivotRoot() error {
+	if err := syscall.PivotRoot(".", "."); err != nil {
+		return err
+	}
+	// The old root now lies over the new one; nothing of its end may reach the host.
+	if err := syscall.Mount("", ".", "", syscall.MS_REC|syscall.MS_SLAVE, ""); err != nil {
+		return err
+	}
+	return syscall.Unmount(".", syscall.MNT_DETACH)
 }
 
 // openRoot is attachRoot's counterpart in a container that runs already.

@@ -6,18 +6,27 @@ import "syscall"
 // host path to a file descriptor, and sends it. Paths are absolute, clean and inside the container.
 type Plan struct {
 	// Set-up of a new container; a Plan for Exec leaves these alone.
-	NewUser               bool // become root in it, now that it has ids
-	NewCgroup, NewNetwork bool // namespaces the child must finish
-	NewUTS                bool
-	Loopback              bool // bring lo up
-	WaitNetwork           bool // the parent will say when the network is ready
+	NewUser               bool   // become root in it, now that it has ids
+	NewCgroup, NewNetwork bool   // namespaces the child must finish
+	HostMounts            bool   // no mount namespace: the root is only this process's
+	NoPivot               bool   // cover the host's root instead of leaving it
+	NewTime               bool   // a time namespace for the command
+	TimeOffsets           string // what /proc/self/timens_offsets takes
+	Loopback              bool   // bring lo up
+	WaitNetwork           bool   // the parent will say when the network is ready
 	ReadonlyRoot          bool
 	RootPropagation       uint64 // MS_PRIVATE, MS_SLAVE …
 	Hostname, Domainname  string
 	Mounts                []Mount
 	PopulateDev           bool // device nodes, links: /dev is a tmpfs of ours
 	Masked, Readonly      []string
-	Sysctl                []Pair
+	Sysctl                []Pair // files below /proc/sys
+	WaitHooks             bool   // the parent has hooks of its own to run before the root is entered
+	CreateHooks           []Hook // createContainer
+	CreateState           int    // which descriptor has their standard input
+	StartHooks            []Hook // startContainer
+	StartState            int
+	HookOutput            int // which descriptor takes what hooks print
 
 	// The process; these are all that Exec needs.
 	Terminal            bool
@@ -55,6 +64,13 @@ type Mount struct {
 	Propagation uint64
 }
 
+// Hook is a program that the child runs.
+type Hook struct {
+	Path           string
+	Args, Env      []string
+	TimeoutSeconds int // 0: none
+}
+
 // Pair is a key and its value.
 type Pair struct{ Key, Value string }
 
@@ -84,13 +100,13 @@ func (p *Plan) Unmarshal(b []byte) error {
 // fields names each field once, for both directions.
 func (p *Plan) fields(c *codec) {
 	for _, b := range []*bool{
-		&p.NewUser, &p.NewCgroup, &p.NewNetwork, &p.NewUTS, &p.Loopback, &p.WaitNetwork, &p.ReadonlyRoot, &p.PopulateDev,
+		&p.NewUser, &p.NewCgroup, &p.NewNetwork, &p.HostMounts, &p.NoPivot, &p.NewTime, &p.WaitHooks, &p.Loopback, &p.WaitNetwork, &p.ReadonlyRoot, &p.PopulateDev,
 		&p.Terminal, &p.Init, &p.SkipSetgroups, &p.NoNewPrivileges, &p.CreateCwd, &p.KeepSessionKeyring,
 		&p.ParentDeathUnwanted,
 	} {
 		c.bool(b)
 	}
-	for _, s := range []*string{&p.Hostname, &p.Domainname, &p.Cwd, &p.SearchPath} {
+	for _, s := range []*string{&p.Hostname, &p.Domainname, &p.TimeOffsets, &p.Cwd, &p.SearchPath} {
 		c.string(s)
 	}
 	for _, l := range []*[]string{&p.Masked, &p.Readonly, &p.Args, &p.Env} {
@@ -99,6 +115,11 @@ func (p *Plan) fields(c *codec) {
 	list(c, &p.Mounts, (*codec).mount)
 	list(c, &p.Sysctl, (*codec).pair)
 	list(c, &p.Groups, number[uint32])
+	list(c, &p.CreateHooks, (*codec).hook)
+	list(c, &p.StartHooks, (*codec).hook)
+	number(c, &p.CreateState)
+	number(c, &p.StartState)
+	number(c, &p.HookOutput)
 	number(c, &p.Files.Soft)
 	number(c, &p.Files.Hard)
 	number(c, &p.InitFd)
@@ -125,6 +146,13 @@ func (c *codec) mount(m *Mount) {
 	number(c, &m.Attrs)
 	list(c, &m.Options, (*codec).pair)
 	number(c, &m.Propagation)
+}
+
+func (c *codec) hook(h *Hook) {
+	c.string(&h.Path)
+	list(c, &h.Args, (*codec).string)
+	list(c, &h.Env, (*codec).string)
+	number(c, &h.TimeoutSeconds)
 }
 
 func (c *codec) pair(p *Pair) {

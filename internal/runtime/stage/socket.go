@@ -7,6 +7,7 @@ const (
 	MsgConsole = 'C' // the pty master comes along as a descriptor
 	MsgReady   = 'R' // the next step executes the command; the end of the socket means it did
 	MsgError   = 'E' // a Failure
+	MsgHooks   = 'H' // the parent's hooks are due
 )
 
 // SocketFd is where the child finds its end of the socket pair.

@@ -19,6 +19,7 @@ import (
 // The values of argv[0] that select a role.
 const (
 	ArgStart = "deckhand-start" // set up a new container
+	ArgJoin  = "deckhand-join"  // the same, where others may be about already
 	ArgExec  = "deckhand-exec"  // a further process in a running container
 	ArgInit  = "deckhand-init"  // package pid1
 )
@@ -36,6 +37,10 @@ func init() {
 	switch args[0] {
 	case ArgStart:
 		runtime.LockOSThread()
+		run(startSteps)
+	case ArgJoin:
+		runtime.LockOSThread()
+		hideFirst()
 		run(startSteps)
 	case ArgExec:
 		runtime.LockOSThread()
@@ -69,11 +74,14 @@ var startSteps = []step{
 	{"begin a session", beginSession},
 	{"separate the mount namespace", separateMounts},
 	{"enter a cgroup namespace", enterCgroupNamespace},
+	{"make a time namespace", makeTimeNamespace},
 	{"take the host's device nodes", takeDevices},
 	{"attach the root", attachRoot},
 	{"", mountAll},
 	{"populate /dev", populateDev},
-	{"pivot into the root", pivotRoot},
+	{"wait for the hooks", waitHooks},
+	{"", runCreateHooks},
+	{"enter the root", enterRoot},
 	{"", maskPaths},
 	{"name the host", nameHost},
 	{"bring up the loopback interface", bringUpLoopback},
@@ -89,6 +97,7 @@ var startSteps = []step{
 	{"", lookUpCommand},
 	{"lock the door behind", closeBehind},
 	{"wait to be let go", waitAtGate},
+	{"", runStartHooks},
 	{"hand descriptors on", handOn},
 	{"", execute},
 }
@@ -171,7 +180,10 @@ func (c *child) dieWithParent() error {
 	return raw.Prctl(raw.PR_SET_PDEATHSIG, uintptr(sig), 0)
 }
 
-func separateMounts(*child) error {
+func separateMounts(c *child) error {
+	if c.plan.HostMounts {
+		return nil
+	}
 	return syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_SLAVE, "")
 }
 
@@ -184,7 +196,31 @@ func enterCgroupNamespace(c *child) error {
 	return syscall.Unshare(cloneNewCgroup)
 }
 
-const cloneNewCgroup = 0x02000000
+// makeTimeNamespace makes one that the command enters by its execve, and its hooks as they are forked.
+func makeTimeNamespace(c *child) error {
+	if !c.plan.NewTime {
+		return nil
+	}
+	if err := syscall.Unshare(cloneNewTime); err != nil {
+		return err
+	}
+	if c.plan.TimeOffsets == "" {
+		return nil
+	}
+	fd, err := raw.Openat2(raw.AT_FDCWD, "/proc/self/timens_offsets", syscall.O_WRONLY, 0, 0)
+	if err != nil {
+		return fail("open /proc/self/timens_offsets", err)
+	}
+	if _, err := syscall.Write(fd, []byte(c.plan.TimeOffsets)); err != nil {
+		return fail("set its offsets", err)
+	}
+	return syscall.Close(fd)
+}
+
+const (
+	cloneNewCgroup = 0x02000000
+	cloneNewTime   = 0x80
+)
 
 func beginKeyring(c *child) error {
 	if c.plan.KeepSessionKeyring {

@@ -14,7 +14,8 @@ import (
 
 func fullPlan() *Plan {
 	return &Plan{
-		NewUser: true, NewCgroup: true, NewNetwork: true, NewUTS: true, Loopback: true, WaitNetwork: true, ReadonlyRoot: true, RootPropagation: 1 << 19,
+		NewUser: true, NewCgroup: true, NewNetwork: true, HostMounts: true, NoPivot: true, NewTime: true, TimeOffsets: "boottime 1 2", WaitHooks: true, CreateState: 1, StartState: 2, HookOutput: 3,
+		CreateHooks: []Hook{{Path: "/bin/hook", Args: []string{"hook"}, TimeoutSeconds: 3}}, StartHooks: []Hook{{Path: "/x", Env: []string{"A=b"}}}, Loopback: true, WaitNetwork: true, ReadonlyRoot: true, RootPropagation: 1 << 19,
 		Hostname: "ship", Domainname: "sea",
 		Mounts: []Mount{
 			{Type: "tmpfs", Target: "/dev", Attrs: 10, Options: []Pair{{"mode", "755"}, {"newinstance", ""}}, Propagation: 1 << 18},

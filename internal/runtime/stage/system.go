@@ -8,9 +8,6 @@ import (
 )
 
 func nameHost(c *child) error {
-	if !c.plan.NewUTS {
-		return nil
-	}
 	if c.plan.Hostname != "" {
 		if err := syscall.Sethostname([]byte(c.plan.Hostname)); err != nil {
 			return fail("hostname "+c.plan.Hostname, err)
@@ -46,12 +43,7 @@ func waitNetwork(c *child) error {
 	if !c.plan.WaitNetwork {
 		return nil
 	}
-	var b [1]byte
-	n, _, err := Receive(c.sock, b[:], 0)
-	if err == nil && n == 0 {
-		return syscall.ECONNRESET
-	}
-	return err
+	return c.awaitParent()
 }
 
 // setSysctls writes kernel parameters of the new namespaces, on procfs and nowhere else.
@@ -65,16 +57,7 @@ func setSysctls(c *child) error {
 }
 
 func (c *child) setSysctl(s Pair) error {
-	path := []byte("proc/sys/" + s.Key)
-	for i := len("proc/sys/"); i < len(path); i++ {
-		switch path[i] { // a.b/c is the file a/b.c
-		case '.':
-			path[i] = '/'
-		case '/':
-			path[i] = '.'
-		}
-	}
-	fd, err := raw.Openat2(c.root, string(path), syscall.O_WRONLY, 0, noLinks)
+	fd, err := raw.Openat2(c.root, "proc/sys/"+s.Key, syscall.O_WRONLY, 0, noLinks)
 	if err != nil {
 		return err
 	}
