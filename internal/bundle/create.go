@@ -23,6 +23,7 @@ type Options struct {
 	PidFile       string     // "": none
 	ExtraFiles    []*os.File // the command's descriptors from 3 on
 	KeepKeyring   bool       // no session keyring of its own
+	NoPivot       bool       // for roots that pivot_root cannot leave
 	// Attached ties the container's life to the caller's.
 	Attached bool
 }
@@ -76,14 +77,14 @@ func (c *Container) start(ctx context.Context, o *Options, gate string) (*runtim
 		return nil, err
 	}
 	defer func() { _ = group.Close() }() // a directory only read from
-	var p *runtime.Process
-	err = group.Enter(func() (err error) {
-		p, err = runtime.Start(ctx, runtime.StartOptions{
-			ID: o.ID, Spec: b.Spec, Rootfs: c.openRoot, Attach: c.attach, Stdio: o.Stdio, Gate: gate, Outlive: !o.Attached,
-			ExtraFiles: o.ExtraFiles, Cgroup: group.Dir,
-		})
-		return err
-	})
+	so := runtime.StartOptions{
+		ID: o.ID, Spec: b.Spec, Rootfs: c.openRoot, Attach: c.attach, Stdio: o.Stdio, Gate: gate, Outlive: !o.Attached,
+		ExtraFiles: o.ExtraFiles, Cgroup: group.Dir, Enter: group.Enter, NoPivot: o.NoPivot, KeepKeyring: o.KeepKeyring,
+	}
+	if b.Spec.Hooks != nil {
+		so.RuntimeHooks, so.HookState = c.runtimeHooks, c.hookState
+	}
+	p, err := runtime.Start(ctx, so)
 	if err != nil {
 		return nil, err
 	}

@@ -81,12 +81,8 @@ func (c *Container) exec(ctx context.Context, spec *specs.Spec, o *ExecOptions) 
 		group = &cgroup.Group{}
 	}
 	defer func() { _ = group.Close() }() // a directory only read from
-	eo.Cgroup = group.Dir
-	var p *runtime.Process
-	err = group.Enter(func() (err error) {
-		p, err = runtime.Exec(ctx, eo)
-		return err
-	})
+	eo.Cgroup, eo.Enter = group.Dir, group.Enter
+	p, err := runtime.Exec(ctx, eo)
 	if errors.Is(err, os.ErrProcessDone) {
 		return nil, fmt.Errorf("%w: %w", ErrNotRunning, err)
 	}

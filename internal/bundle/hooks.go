@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"time"
 
@@ -79,6 +81,42 @@ func runEveryHook(ctx context.Context, h *specs.Hooks, point string, state *Stat
 
 func hookError(point string, i int, err error) error {
 	return fmt.Errorf("error running %s hook #%d: %w", point, i, err)
+}
+
+// runtimeHooks calls the hooks of create, which are called while the container is being made.
+func (c *Container) runtimeHooks(ctx context.Context, pid int) error {
+	state := c.state(specs.StateCreating)
+	state.Pid = pid
+	if err := runHooks(ctx, c.spec.Hooks, pointPrestart, state); err != nil {
+		return err
+	}
+	return runHooks(ctx, c.spec.Hooks, pointCreateRuntime, state)
+}
+
+// hookState is the state for a hook that runs in the container, with the pid as it is seen there.
+func (c *Container) hookState(pid int, status specs.ContainerState) ([]byte, error) {
+	state := c.state(status)
+	inner, err := innerPid(pid)
+	if err != nil {
+		return nil, err
+	}
+	state.Pid = inner
+	return json.Marshal(state)
+}
+
+// innerPid is a process's pid in its own namespace.
+func innerPid(pid int) (int, error) {
+	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return 0, fmt.Errorf("find the pid inside: %w", err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if list, ok := strings.CutPrefix(line, "NSpid:"); ok {
+			pids := strings.Fields(list)
+			return strconv.Atoi(pids[len(pids)-1])
+		}
+	}
+	return 0, errors.New("find the pid inside: no NSpid")
 }
 
 // hookDrain is how long a hook's output is read after its end, should it have left something running.

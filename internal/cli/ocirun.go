@@ -28,7 +28,7 @@ func (o *ociOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.consoleSocket, "console-socket", "", "`socket` that takes the master of the terminal")
 	f.StringVar(&o.pidFile, "pid-file", "", "`file` to write the process id to")
 	f.IntVar(&o.preserveFds, "preserve-fds", 0, "`number` of descriptors, from 3 on, that the command inherits")
-	f.BoolVar(&o.noPivot, "no-pivot", false, "not supported: the root is always changed by pivot_root")
+	f.BoolVar(&o.noPivot, "no-pivot", false, "cover the machine's root, where it is a ramdisk, instead of leaving it")
 	f.BoolVar(&o.noNewKeyring, "no-new-keyring", false, "keep the caller's session keyring")
 }
 
@@ -85,9 +85,6 @@ func newOciStart(o *ociApp) *cobra.Command {
 
 // prepare loads the bundle. An ordinary user is in his own namespace afterwards.
 func (o *ociApp) prepare(opts *ociOptions, id string) (*bundle.Options, error) {
-	if opts.noPivot {
-		return nil, errors.New("--no-pivot is not supported: a container whose root was not changed by pivot_root can get back out")
-	}
 	if err := o.enter(); err != nil {
 		return nil, err
 	}
@@ -100,7 +97,10 @@ func (o *ociApp) prepare(opts *ociOptions, id string) (*bundle.Options, error) {
 			return nil, err
 		}
 	}
-	bo := &bundle.Options{ID: id, Bundle: b, PidFile: opts.pidFile, ConsoleSocket: opts.consoleSocket, KeepKeyring: opts.noNewKeyring}
+	bo := &bundle.Options{
+		ID: id, Bundle: b, PidFile: opts.pidFile, ConsoleSocket: opts.consoleSocket,
+		KeepKeyring: opts.noNewKeyring, NoPivot: opts.noPivot,
+	}
 	bo.ExtraFiles, err = inherited(b.Spec.Process, opts.preserveFds)
 	return bo, err
 }
