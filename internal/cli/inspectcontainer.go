@@ -57,6 +57,7 @@ type hostConfigReport struct {
 	ReadonlyRootfs bool     `json:"ReadonlyRootfs"`
 	SecurityOpt    []string `json:"SecurityOpt"`
 	Init           bool     `json:"Init"`
+	limitsReport
 
 	Sysctls map[string]string `json:"Sysctls,omitempty"`
 	Profile string            `json:"Profile,omitempty"` // directory of the profile it obeys; not docker's
@@ -126,6 +127,7 @@ func hostConfigOf(c *store.Container, cfg engine.Config) hostConfigReport {
 		NetworkMode: string(cfg.Network), AutoRemove: c.AutoRemove, CapAdd: cfg.Spec.CapAdd, CapDrop: cfg.Spec.CapDrop,
 		GroupAdd: cfg.GroupAdd, Privileged: cfg.Spec.Privileged, ReadonlyRootfs: cfg.Spec.ReadonlyRootfs,
 		SecurityOpt: []string{}, Init: cfg.Init, Sysctls: cfg.Spec.Sysctls, Profile: cfg.Profile,
+		limitsReport: limitsOf(cfg.Limits),
 	}
 	if !cfg.Spec.NewPrivileges {
 		h.SecurityOpt = append(h.SecurityOpt, "no-new-privileges")

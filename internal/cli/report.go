@@ -48,7 +48,7 @@ func engineError(err error) error {
 	if err == nil || errors.As(err, &ce) || errors.As(err, &cmd) {
 		return err
 	}
-	return &codeError{code: exitEngine, err: err}
+	return &codeError{code: exitEngine, err: limitError(err)}
 }
 
 // exitCode is the exit code of an error.

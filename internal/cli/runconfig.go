@@ -42,6 +42,9 @@ func (a *app) containerConfig(o *runOptions, img *store.Image, args []string) (c
 		return cfg, nil, err
 	}
 	cfg.Spec.Args = command
+	if cfg.Limits, err = o.limits.limits(); err != nil {
+		return cfg, nil, err
+	}
 	if err := o.mounts(&cfg, ic.Volumes); err != nil {
 		return cfg, nil, err
 	}

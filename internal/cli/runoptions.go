@@ -19,6 +19,7 @@ type runOptions struct {
 	capAdd, capDrop, security        []string
 	groupAdd, sysctls                []string
 	profileDir                       string
+	limits                           limitOptions
 
 	profile       *profile.Profile // read from profileDir; nil without
 	entrypointSet bool             // --entrypoint was given, perhaps empty
@@ -53,6 +54,8 @@ func (o *runOptions) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVarP(&o.publish, "publish", "p", nil, "publish a port, `[IP:][HOST:]CONTAINER[/udp]`")
 	f.StringArrayVarP(&o.volumes, "volume", "v", nil, "mount `HOST:CONTAINER[:ro]`, or a volume, NAME:CONTAINER[:ro]")
 	f.StringArrayVar(&o.tmpfs, "tmpfs", nil, "mount a tmpfs at `PATH[:options]`")
+
+	o.limits.addFlags(f)
 
 	f.StringVar(&o.profileDir, "profile", "", "give exactly what the profile in this `directory` says, and nothing else")
 	f.BoolVar(&o.readOnly, "read-only", false, "make the container's root read-only")

@@ -43,12 +43,44 @@ func (l Limits) makeGroup(id string) (*cgroup.Group, error) {
 	if l.Resources == nil && l.CgroupParent == "" {
 		g, err = cgroup.New(id)
 	} else {
-		g, err = cgroup.Make(l.path(id), l.Resources)
+		g, err = cgroup.Make(l.path(id), l.starting())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("make cgroup: %w", err)
 	}
 	return g, nil
+}
+
+// startPids is how many processes and threads it takes to start a container: until it executes the command, the first
+// process is a program with threads, and we are in the group while we fork it.
+const startPids = 16
+
+// fewPids reports whether a container may have less than it takes to start it.
+func (l Limits) fewPids() bool {
+	if l.Resources == nil || l.Resources.Pids == nil || l.Resources.Pids.Limit == nil {
+		return false
+	}
+	n := *l.Resources.Pids.Limit
+	return n >= 0 && n < startPids
+}
+
+// starting are the resources for the time until the command is executed.
+func (l Limits) starting() *specs.LinuxResources {
+	if !l.fewPids() {
+		return l.Resources
+	}
+	r := *l.Resources
+	n := int64(startPids)
+	r.Pids = &specs.LinuxPids{Limit: &n}
+	return &r
+}
+
+// settle sets what starting has left for when the command runs.
+func (r *Running) settle() error {
+	if !r.limits.fewPids() {
+		return nil
+	}
+	return r.group.Update(&specs.LinuxResources{Pids: r.limits.Resources.Pids})
 }
 
 // findGroup finds the group of a container; fs.ErrNotExist where there is none.

@@ -66,6 +66,11 @@ func (e *Engine) start(ctx context.Context, s *Sandbox, r *Running) error {
 	if err != nil {
 		return r.tooLow(err)
 	}
+	if err := r.settle(); err != nil {
+		_ = r.Signal(unix.SIGKILL) // the error tells more
+		_, waitErr := r.Process.Wait()
+		return errors.Join(err, waitErr)
+	}
 	return nil
 }
 
