@@ -29,9 +29,13 @@ const (
 	opGE   = unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K
 )
 
-// Compile compiles p for the running architecture. The profile's architectures are checked but not
-// followed: other ABIs' syscalls are refused. A *ProfileError says which entry is at fault.
-func Compile(p *specs.LinuxSeccomp) (*Program, error) {
+// Compile compiles p for the running architecture and those of the profile's architectures whose
+// programs its kernels run as well (32-bit ones); other ABIs' syscalls are refused. SCMP_ACT_NOTIFY
+// needs a listenerPath. A *ProfileError says which entry is at fault.
+func Compile(p *specs.LinuxSeccomp) (*Program, error) { return compileFor(p, abis[:]) }
+
+// compileFor compiles for an architecture whose ABIs these are.
+func compileFor(p *specs.LinuxSeccomp, abis []abi) (*Program, error) {
 	if p == nil {
 		return nil, &ProfileError{"profile", "there is none"}
 	}
@@ -42,16 +46,60 @@ func Compile(p *specs.LinuxSeccomp) (*Program, error) {
 	if err := checkArchitectures(p.Architectures); err != nil {
 		return nil, err
 	}
-	d, err := decide(p)
-	if err != nil {
-		return nil, err
+	var all []*decisions
+	for i := range abis {
+		if i > 0 && !slices.Contains(p.Architectures, abis[i].arch) {
+			continue
+		}
+		d, err := decide(p, &abis[i])
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, d)
 	}
-	filter := assemble(d)
+	filter := assemble(all)
 	if len(filter) > maxInstructions {
 		return nil, fmt.Errorf("seccomp profile: compiles to %d instructions, the kernel takes %d: fewer argument rules are needed",
 			len(filter), maxInstructions)
 	}
-	return &Program{Filter: filter, Flags: flags, NoExec: d.refusesAlways("execve")}, nil
+	if err := checkNotify(p); err != nil {
+		return nil, err
+	}
+	prog := &Program{Filter: filter, NoExec: all[0].refusesAlways("execve"), Flags: flags, Notify: p.ListenerPath != "" && notifies(p)}
+	if prog.Notify {
+		prog.Flags |= unix.SECCOMP_FILTER_FLAG_NEW_LISTENER
+	} else {
+		prog.Flags &^= unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV // EINVAL without a listener
+	}
+	return prog, nil
+}
+
+// notifies reports whether a rule asks a supervisor.
+func notifies(p *specs.LinuxSeccomp) bool {
+	return slices.ContainsFunc(p.Syscalls, func(s specs.LinuxSyscall) bool { return s.Action == specs.ActNotify })
+}
+
+// checkNotify refuses what would leave the container waiting for itself: the descriptor to ask by is
+// sent with write or sendmsg after the filter is on, and without a listener nobody answers.
+func checkNotify(p *specs.LinuxSeccomp) error {
+	if p.DefaultAction == specs.ActNotify {
+		return &ProfileError{"defaultAction", "SCMP_ACT_NOTIFY cannot be the default: the call that hands the listener on would wait for it"}
+	}
+	for i := range p.Syscalls {
+		s := &p.Syscalls[i]
+		if s.Action != specs.ActNotify {
+			continue
+		}
+		if p.ListenerPath == "" {
+			return &ProfileError{entry(i, s.Names), "action SCMP_ACT_NOTIFY needs a listenerPath"}
+		}
+		for _, name := range [...]string{"write", "sendmsg", "close", "execve", "execveat"} {
+			if slices.Contains(s.Names, name) {
+				return &ProfileError{entry(i, s.Names), "action SCMP_ACT_NOTIFY cannot be had for " + name + ", which the start itself needs"}
+			}
+		}
+	}
+	return nil
 }
 
 // flagBits translates flags; TSYNC is meaningless right before execve and left out.
@@ -62,7 +110,9 @@ func flagBits(flags []specs.LinuxSeccompFlag) (bits uint, err error) {
 			bits |= unix.SECCOMP_FILTER_FLAG_LOG
 		case specs.LinuxSeccompFlagSpecAllow:
 			bits |= unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW
-		case "SECCOMP_FILTER_FLAG_TSYNC", specs.LinuxSeccompFlagWaitKillableRecv:
+		case specs.LinuxSeccompFlagWaitKillableRecv:
+			bits |= unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+		case "SECCOMP_FILTER_FLAG_TSYNC":
 		default:
 			return 0, &ProfileError{fmt.Sprintf("flags[%d]", i), fmt.Sprintf("unknown flag %q", f)}
 		}
@@ -84,18 +134,38 @@ func checkArchitectures(arches []specs.Arch) error {
 	return nil
 }
 
-// assemble makes the whole filter: ABI checks, then a binary search over the syscall number.
-func assemble(d *decisions) []unix.SockFilter {
+// assemble makes the whole filter: for each ABI a check, then a binary search over the number.
+// The running architecture's comes first; x32, whose calls come with the same AUDIT_ARCH, behind it.
+func assemble(all []*decisions) []unix.SockFilter {
 	out := make([]unix.SockFilter, 0, 512)
-	out = append(out,
-		stmt(opLoad, offsetArch),
-		jump(opEQ, auditArch, 1, 0),
-		stmt(opRet, retENOSYS),
-		stmt(opLoad, offsetNumber))
-	if hasX32 {
-		out = append(out, jump(opGE, x32Bit, 0, 1), stmt(opRet, retENOSYS))
+	out = append(out, stmt(opLoad, offsetArch))
+	for i := 0; i < len(all); {
+		same := i + 1
+		for same < len(all) && all[same].abi.audit == all[i].abi.audit {
+			same++
+		}
+		block := assembleArch(all[i:same])
+		out = append(out, jump(opEQ, all[i].abi.audit, 1, 0), stmt(opJump, uint32(len(block)))) //nolint:gosec // checked later
+		out = append(out, block...)
+		i = same
 	}
-	return search(out, spans(d))
+	return append(out, stmt(opRet, retENOSYS))
+}
+
+// assembleArch makes the part for one AUDIT_ARCH; every path through it returns.
+func assembleArch(all []*decisions) []unix.SockFilter {
+	out := []unix.SockFilter{stmt(opLoad, offsetNumber)}
+	d := all[0]
+	if d.abi.audit != unix.AUDIT_ARCH_X86_64 {
+		return search(out, spans(d))
+	}
+	own := search(nil, spans(d))
+	out = append(out, jump(opGE, x32Bit, 0, 1), stmt(opJump, uint32(len(own)))) //nolint:gosec // checked later
+	out = append(out, own...)
+	if len(all) == 1 {
+		return append(out, stmt(opRet, retENOSYS))
+	}
+	return search(out, spans(all[1]))
 }
 
 // span is a run of syscall numbers, from first up to the next span, that share one decision.
@@ -107,14 +177,24 @@ type span struct {
 // spans merges neighbours whose decision is the same constant.
 func spans(d *decisions) []span {
 	out := make([]span, 0, 128)
-	for n := range d.calls {
-		call := &d.calls[n]
+	add := func(n uint32, call *decision) {
 		if last := len(out) - 1; last >= 0 && call.constant() && out[last].constant() && out[last].final == call.final {
-			continue
+			return
 		}
-		out = append(out, span{uint32(n), call})
+		out = append(out, span{n | d.abi.bit, call})
 	}
-	return append(out, span{uint32(len(d.calls)), &decision{final: d.beyond}}) //nolint:gosec // at most lastSyscall+1
+	for n := range d.calls {
+		add(uint32(n), &d.calls[n])
+	}
+	beyond := &decision{final: d.beyond}
+	add(uint32(len(d.calls)), beyond) //nolint:gosec // at most lastDense+1
+	for n := range d.private {
+		add(privateFirst+uint32(n), &d.private[n])
+	}
+	if len(d.private) > 0 {
+		add(privateFirst+uint32(len(d.private)), beyond) //nolint:gosec // a handful
+	}
+	return out
 }
 
 func (d *decision) constant() bool { return len(d.alternatives) == 0 }

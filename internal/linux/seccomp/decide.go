@@ -27,57 +27,72 @@ type decision struct {
 	closed       bool // final was set by an unconditional rule: later rules cannot matter
 }
 
-// decisions is a profile resolved for the running architecture.
+// The calls of ARM's own have numbers far above the others.
+const (
+	lastDense    = 1023
+	privateFirst = 0xf0001
+)
+
+// decisions is a profile resolved for one ABI.
 type decisions struct {
-	calls  []decision // by number, up to the highest one the profile names
-	beyond uint32     // for higher numbers
+	abi     *abi
+	calls   []decision // by number, up to the highest one the profile names
+	private []decision // by number, from privateFirst on
+	beyond  uint32     // for higher numbers
 }
 
 // decide resolves names, actions and order.
-func decide(p *specs.LinuxSeccomp) (*decisions, error) {
+func decide(p *specs.LinuxSeccomp, a *abi) (*decisions, error) {
 	fallback, err := returnValue(p.DefaultAction, p.DefaultErrnoRet)
 	if err != nil {
 		return nil, &ProfileError{"defaultAction", err.Error()}
 	}
-	calls := make([]decision, lastSyscall+1)
-	for i := range calls {
-		calls[i].final = fallback
+	d := &decisions{abi: a, calls: make([]decision, 0, 512), beyond: fallback}
+	for _, s := range a.syscalls {
+		if s.number >= privateFirst {
+			d.call(s.number, fallback) // not beyond any that a profile names
+		}
 	}
-	highest := -1
 	for i := range p.Syscalls {
-		h, err := addRule(calls, &p.Syscalls[i])
-		if err != nil {
+		if err := d.addRule(&p.Syscalls[i], fallback); err != nil {
 			return nil, &ProfileError{entry(i, p.Syscalls[i].Names), err.Error()}
 		}
-		highest = max(highest, h)
 	}
-	d := &decisions{calls: calls[:highest+1], beyond: fallback}
-	if highest >= 0 && refuses(fallback) {
+	if len(d.calls) > 0 && refuses(fallback) {
 		d.beyond = retENOSYS
 	}
 	return d, nil
 }
 
-// addRule adds one entry of the profile and returns the highest syscall number it names, or -1.
-func addRule(calls []decision, rule *specs.LinuxSyscall) (highest int, err error) {
+// addRule adds one entry of the profile.
+func (d *decisions) addRule(rule *specs.LinuxSyscall, fallback uint32) error {
 	ret, err := returnValue(rule.Action, rule.ErrnoRet)
 	if err != nil {
-		return -1, err
+		return err
 	}
 	if err := checkArgs(rule.Args); err != nil {
-		return -1, err
+		return err
 	}
 	sets := conditionSets(rule.Args)
-	highest = -1
 	for _, name := range rule.Names {
-		n, ok := numberOf(name)
-		if !ok {
-			continue
+		if n, ok := d.abi.number(name); ok {
+			d.call(n, fallback).add(sets, ret)
 		}
-		highest = max(highest, int(n))
-		calls[n].add(sets, ret)
+		d.addMultiplexed(name, sets, ret, fallback)
 	}
-	return highest, nil
+	return nil
+}
+
+// call is the place of a call's decision, which is fallback where there is none yet.
+func (d *decisions) call(n, fallback uint32) *decision {
+	place, i := &d.calls, n
+	if n > lastDense {
+		place, i = &d.private, n-privateFirst
+	}
+	for uint32(len(*place)) <= i { //nolint:gosec // at most lastDense
+		*place = append(*place, decision{final: fallback})
+	}
+	return &(*place)[i]
 }
 
 // add appends a rule's alternatives; no sets is an unconditional rule.
@@ -145,7 +160,7 @@ func returnValue(action specs.LinuxSeccompAction, errnoRet *uint) (uint32, error
 	case specs.ActLog:
 		base = unix.SECCOMP_RET_LOG
 	case specs.ActNotify:
-		return 0, fmt.Errorf("action %s is not supported", action)
+		base = unix.SECCOMP_RET_USER_NOTIF
 	default:
 		return 0, fmt.Errorf("unknown action %q", action)
 	}

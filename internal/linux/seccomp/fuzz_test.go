@@ -86,6 +86,9 @@ var (
 func randomProfile(in []byte) *specs.LinuxSeccomp {
 	s := source(in[:min(len(in), 300)])
 	p := &specs.LinuxSeccomp{DefaultAction: fuzzActions[s.n(len(fuzzActions))]}
+	if s.n(2) == 1 {
+		p.Architectures = everyArch
+	}
 	for len(s) > 0 && len(p.Syscalls) < 40 {
 		r := specs.LinuxSyscall{Action: fuzzActions[s.n(len(fuzzActions))]}
 		if r.Action == specs.ActErrno && s.n(2) == 1 {

@@ -4,19 +4,41 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/moby/profiles/seccomp"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // Default is Docker's default profile, resolved for the capabilities ("CAP_SYS_CHROOT", …) that the
-// container has and for this kernel and architecture.
+// container has and for this kernel and architecture. Of the architectures it names only the running
+// one is left: 32-bit calls are a second door to the kernel that hardly a program uses. AllowABI opens it.
 func Default(capabilities []string) (*specs.LinuxSeccomp, error) {
 	p, err := seccomp.GetDefaultProfile(specFor(capabilities))
 	if err != nil {
 		return nil, fmt.Errorf("make default seccomp profile: %w", err)
 	}
+	p.Architectures = []specs.Arch{abis[0].arch}
 	return p, nil
+}
+
+// AllowABI has a profile's rules hold for another ABI of this machine as well: "x86", "x32" or "arm",
+// or as profiles write it, "SCMP_ARCH_X86". An error names those there are.
+func AllowABI(p *specs.LinuxSeccomp, name string) error {
+	var known []string
+	for _, a := range abis[1:] {
+		short := strings.ToLower(strings.TrimPrefix(string(a.arch), "SCMP_ARCH_"))
+		if name != short && name != string(a.arch) {
+			known = append(known, short)
+			continue
+		}
+		if !slices.Contains(p.Architectures, a.arch) {
+			p.Architectures = append(slices.Clip(p.Architectures), a.arch)
+		}
+		return nil
+	}
+	return fmt.Errorf("%q is no other ABI of this machine: there is %s", name, strings.Join(known, " and "))
 }
 
 // ParseProfile reads a profile in Docker's JSON format (includes and excludes are resolved for the

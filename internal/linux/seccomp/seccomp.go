@@ -5,8 +5,9 @@
 // conditions all hold decides; where none does, the default action. A rule that compares one
 // argument more than once holds when any of its comparisons does, as in runc. Names the
 // architecture does not have are passed over, since profiles list every architecture's. Syscalls
-// of other ABIs (32-bit, x32) fail with ENOSYS, and so do those newer than any the profile names
-// where its default action refuses: programs then fall back to older ones.
+// of other ABIs (32-bit, x32) fail with ENOSYS unless the profile's architectures name them, and so
+// do those newer than any the profile names where its default action refuses: programs then fall
+// back to older ones.
 //
 // The package holds no policy of its own; the default profile is Docker's.
 package seccomp
@@ -25,6 +26,8 @@ import (
 type Program struct {
 	Filter []unix.SockFilter
 	Flags  uint // SECCOMP_FILTER_FLAG_*
+	// Notify is set where calls are put to a supervisor: seccomp(2) then returns the descriptor to hear them by.
+	Notify bool
 	// NoExec is set where execve is refused whatever its arguments: after Load nothing can be started.
 	NoExec bool
 }
@@ -33,8 +36,8 @@ type Program struct {
 // no_new_privs or CAP_SYS_ADMIN (else EACCES). It makes one raw syscall and does not allocate, so
 // that it can be the last step before execve.
 func (p *Program) Load() error {
-	if len(p.Filter) == 0 || len(p.Filter) > maxInstructions {
-		return unix.EINVAL
+	if len(p.Filter) == 0 || len(p.Filter) > maxInstructions || p.Notify {
+		return unix.EINVAL // a listener would be lost
 	}
 	prog := unix.SockFprog{Len: uint16(len(p.Filter)), Filter: &p.Filter[0]} //nolint:gosec // checked above
 	_, _, errno := unix.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, uintptr(p.Flags),

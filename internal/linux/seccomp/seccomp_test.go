@@ -31,6 +31,8 @@ func rule(action specs.LinuxSeccompAction, names string, args ...specs.LinuxSecc
 	return specs.LinuxSyscall{Names: strings.Fields(names), Action: action, Args: args}
 }
 
+var everyArch = []specs.Arch{specs.ArchX86_64, specs.ArchX86, specs.ArchX32, specs.ArchAARCH64, specs.ArchARM}
+
 func TestCompileMeansTheProfile(t *testing.T) {
 	const big = 0x1234567890abcdef
 	many := []specs.LinuxSyscall{}
@@ -84,6 +86,23 @@ func TestCompileMeansTheProfile(t *testing.T) {
 			rule(specs.ActAllow, "socket", arg(0, specs.OpEqualTo, 1)), rule(specs.ActAllow, "socket", arg(0, specs.OpEqualTo, 5<<32|2)),
 			rule(specs.ActAllow, "socket", arg(0, specs.OpEqualTo, 5<<32|3)), rule(specs.ActLog, "socket", arg(1, specs.OpEqualTo, 4)),
 		}},
+		"asked": {DefaultAction: specs.ActErrno, ListenerPath: "/run/listener", Syscalls: []specs.LinuxSyscall{
+			rule(specs.ActNotify, "mount umount2"), rule(specs.ActNotify, "socket", arg(0, specs.OpEqualTo, 16)), rule(specs.ActAllow, "read socket"),
+		}},
+		"other ABIs": {DefaultAction: specs.ActErrno, Architectures: everyArch, Syscalls: []specs.LinuxSyscall{
+			rule(specs.ActAllow, "read write rt_sigreturn rt_sigaction cacheflush set_tls mmap2 socketcall ioctl"),
+			rule(specs.ActKill, "socket", arg(0, specs.OpGreaterThan, 0x10002)), rule(specs.ActAllow, "openat", arg(1, specs.OpNotEqual, 7)),
+		}},
+		"32 bits only": {DefaultAction: specs.ActTrap, Architectures: []specs.Arch{specs.ArchX86, specs.ArchARM}, Syscalls: []specs.LinuxSyscall{
+			rule(specs.ActErrno, "socket semop", arg(0, specs.OpEqualTo, 3)), rule(specs.ActAllow, "semop semget bind accept4 msgget shmat"),
+			rule(specs.ActAllow, "connect", arg(0, specs.OpEqualTo, 3)), rule(specs.ActLog, "ipc", arg(1, specs.OpEqualTo, 1)),
+		}},
+		"private only": {DefaultAction: specs.ActErrno, Architectures: everyArch, Syscalls: []specs.LinuxSyscall{
+			rule(specs.ActAllow, "set_tls"), rule(specs.ActLog, "breakpoint", arg(0, specs.OpEqualTo, 1)),
+		}},
+		"allowed but": {DefaultAction: specs.ActAllow, Architectures: everyArch, Syscalls: []specs.LinuxSyscall{
+			rule(specs.ActErrno, "socket", arg(0, specs.OpEqualTo, 40)), rule(specs.ActErrno, "shmat ioctl"), rule(specs.ActAllow, "socketcall"),
+		}},
 		"long run":   {DefaultAction: specs.ActErrno, Syscalls: many},
 		"long jumps": {DefaultAction: specs.ActAllow, Syscalls: scattered},
 	}
@@ -94,6 +113,10 @@ func TestCompileMeansTheProfile(t *testing.T) {
 				t.Fatal(err)
 			}
 			verify(t, p, prog.Filter)
+			if prog, err = compileFor(p, foreignABIs[:]); err != nil {
+				t.Fatal(err)
+			}
+			verifyOn(t, foreignABIs[:], p, prog.Filter)
 		})
 	}
 }
@@ -172,7 +195,7 @@ func TestDefaultKnownAnswers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := run(prog.Filter, data{nr: uint32(numbers[tt.call]), arch: auditArch, args: tt.args})
+			got, err := run(prog.Filter, data{nr: uint32(number(tt.call)), arch: auditArch, args: tt.args})
 			if err != nil || got != tt.want {
 				t.Errorf("got %#x, %v, want %#x", got, err, tt.want)
 			}
@@ -211,7 +234,9 @@ func TestCompileRefuses(t *testing.T) {
 		"nothing":        {nil, "seccomp profile: profile: there is none"},
 		"no default":     {&specs.LinuxSeccomp{}, `seccomp profile: defaultAction: unknown action ""`},
 		"unknown action": {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{rule(specs.ActKill, "read"), rule("SCMP_ACT_FOO", "ptrace")}}, `seccomp profile: syscalls[1] (ptrace): unknown action "SCMP_ACT_FOO"`},
-		"notify":         {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{rule(specs.ActNotify, "mount umount2")}}, `seccomp profile: syscalls[0] (mount, …): action SCMP_ACT_NOTIFY is not supported`},
+		"notify":         {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{rule(specs.ActNotify, "mount umount2")}}, `seccomp profile: syscalls[0] (mount, …): action SCMP_ACT_NOTIFY needs a listenerPath`},
+		"notify always":  {&specs.LinuxSeccomp{DefaultAction: specs.ActNotify, ListenerPath: "/l"}, `seccomp profile: defaultAction: SCMP_ACT_NOTIFY cannot be the default: the call that hands the listener on would wait for it`},
+		"notify sendmsg": {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, ListenerPath: "/l", Syscalls: []specs.LinuxSyscall{rule(specs.ActNotify, "sendmsg")}}, `seccomp profile: syscalls[0] (sendmsg): action SCMP_ACT_NOTIFY cannot be had for sendmsg, which the start itself needs`},
 		"argument":       {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{rule(specs.ActKill, "read", arg(6, specs.OpEqualTo, 0))}}, `seccomp profile: syscalls[0] (read): args[0]: index 6: a syscall has arguments 0 to 5`},
 		"operator":       {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{rule(specs.ActKill, "read", arg(0, "SCMP_CMP_XX", 0))}}, `seccomp profile: syscalls[0] (read): args[0]: unknown operator "SCMP_CMP_XX"`},
 		"errno":          {&specs.LinuxSeccomp{DefaultAction: specs.ActErrno, DefaultErrnoRet: new(uint(4096))}, `seccomp profile: defaultAction: errnoRet 4096 is more than 4095`},
@@ -264,11 +289,28 @@ func TestNoExec(t *testing.T) {
 }
 
 func TestFlags(t *testing.T) {
-	p, err := Compile(&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Flags: []specs.LinuxSeccompFlag{
-		specs.LinuxSeccompFlagLog, specs.LinuxSeccompFlagSpecAllow, "SECCOMP_FILTER_FLAG_TSYNC",
-	}})
-	if err != nil || p.Flags != 2|4 {
-		t.Errorf("got %+v, %v", p, err)
+	flags := []specs.LinuxSeccompFlag{
+		specs.LinuxSeccompFlagLog, specs.LinuxSeccompFlagSpecAllow, "SECCOMP_FILTER_FLAG_TSYNC", specs.LinuxSeccompFlagWaitKillableRecv,
+	}
+	asked := []specs.LinuxSyscall{rule(specs.ActNotify, "mount")}
+	tests := map[string]struct {
+		profile *specs.LinuxSeccomp
+		flags   uint
+		notify  bool
+	}{
+		"none":            {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow}, 0, false},
+		"all":             {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Flags: flags}, 2 | 4, false},
+		"listener":        {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, ListenerPath: "/l", Syscalls: asked}, 8, true},
+		"listener, all":   {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Flags: flags, ListenerPath: "/l", Syscalls: asked}, 2 | 4 | 8 | 32, true},
+		"nothing to hear": {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Flags: flags, ListenerPath: "/l"}, 2 | 4, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			p, err := Compile(tt.profile)
+			if err != nil || p.Flags != tt.flags || p.Notify != tt.notify {
+				t.Errorf("got %+v, %v, want %#x, %v", p, err, tt.flags, tt.notify)
+			}
+		})
 	}
 }
 
@@ -385,8 +427,10 @@ func TestChildUnderFilter(t *testing.T) {
 }
 
 func TestLoadRefusesNothing(t *testing.T) {
-	if err := new(Program).Load(); !errors.Is(err, unix.EINVAL) {
-		t.Errorf("got %v", err)
+	for _, p := range []*Program{{}, {Filter: []unix.SockFilter{stmt(opRet, unix.SECCOMP_RET_ALLOW)}, Notify: true}} {
+		if err := p.Load(); !errors.Is(err, unix.EINVAL) {
+			t.Errorf("got %v", err)
+		}
 	}
 }
 

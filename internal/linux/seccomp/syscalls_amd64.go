@@ -2,13 +2,19 @@
 
 package seccomp
 
-import "golang.org/x/sys/unix"
-
-const (
-	auditArch   = unix.AUDIT_ARCH_X86_64
-	hasX32      = true
-	lastSyscall = 471
+import (
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
+
+// abis are those of programs that the architecture's kernels run, its own first.
+var abis = [...]abi{
+	{arch: specs.ArchX86_64, audit: unix.AUDIT_ARCH_X86_64, syscalls: syscalls[:]},
+	{arch: specs.ArchX32, audit: unix.AUDIT_ARCH_X86_64, syscalls: syscallsX32[:], bit: x32Bit},
+	{arch: specs.ArchX86, audit: unix.AUDIT_ARCH_I386, syscalls: syscallsX86[:]},
+}
+
+const lastSyscall = 471
 
 // syscalls is sorted by name.
 var syscalls = [...]syscallNumber{

@@ -2,13 +2,18 @@
 
 package seccomp
 
-import "golang.org/x/sys/unix"
-
-const (
-	auditArch   = unix.AUDIT_ARCH_AARCH64
-	hasX32      = false
-	lastSyscall = 471
+import (
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
+
+// abis are those of programs that the architecture's kernels run, its own first.
+var abis = [...]abi{
+	{arch: specs.ArchAARCH64, audit: unix.AUDIT_ARCH_AARCH64, syscalls: syscalls[:]},
+	{arch: specs.ArchARM, audit: unix.AUDIT_ARCH_ARM, syscalls: syscallsARM[:]},
+}
+
+const lastSyscall = 471
 
 // syscalls is sorted by name.
 var syscalls = [...]syscallNumber{
