@@ -18,10 +18,11 @@ import (
 // preparer translates the mounts of config.json. What comes from the host is opened here, with the
 // caller's rights and by the host's paths; the child only attaches descriptors.
 type preparer struct {
-	spec   *specs.Spec
-	ids    *ids
-	userns *os.File
-	files  []*os.File // sent to the child in this order; the first is the root
+	spec        *specs.Spec
+	ids         *ids
+	strictIDMap bool
+	userns      *os.File
+	files       []*os.File // sent to the child in this order; the first is the root
 	// devices are the nodes that mounts give by name.
 	devices []cgroup.Device
 }
@@ -62,6 +63,8 @@ func (p *preparer) mount(m *specs.Mount) (stage.Mount, error) {
 	}
 	out := stage.Mount{Type: m.Type, Target: target, Propagation: o.propagation}
 	switch {
+	case o.remount:
+		return p.remount(&out, m, o)
 	case m.Type == "bind" || o.bind:
 		return out, p.bind(&out, m, o)
 	case p.lent(m.Type) != "":
@@ -69,12 +72,22 @@ func (p *preparer) mount(m *specs.Mount) (stage.Mount, error) {
 	case m.Type == "cgroup":
 		out.Type = "cgroup2"
 	}
-	if o.idmap {
+	if out.Type == "" {
+		return stage.Mount{}, errors.New("neither a type nor bind")
+	}
+	if o.idmap || len(m.UIDMappings)+len(m.GIDMappings) > 0 {
 		return stage.Mount{}, &UnsupportedError{"mounts.options idmap of a new " + m.Type}
 	}
+	if o.copyUp && m.Type != "tmpfs" {
+		return stage.Mount{}, &UnsupportedError{"mounts.options tmpcopyup of a " + m.Type}
+	}
+	out.CopyUp = o.copyUp
 	out.Attrs = o.set | o.recSet // what they clear is not set on a new mount
-	out.Options = p.mappedOptions(m.Type, o.data)
-	if m.Source != "" && m.Source != m.Type {
+	if m.Type == "tmpfs" {       // which always keeps versions
+		o.super = slices.DeleteFunc(o.super, func(s stage.Pair) bool { return s.Key == "iversion" })
+	}
+	out.Options = append(p.mappedOptions(m.Type, o.data), o.super...)
+	if m.Source != "" {
 		out.Source = m.Source
 	}
 	return out, nil
@@ -156,8 +169,11 @@ func (p *preparer) add(out *stage.Mount, m *os.File) {
 // bind clones the source. No device node in it can be opened unless the mount says "dev": what may
 // be used is decided by names, not by what somebody left in a directory.
 func (p *preparer) bind(out *stage.Mount, m *specs.Mount, o *options) error {
-	if len(o.data) > 0 {
-		return &UnsupportedError{"mounts.options " + o.data[0].Key + " of a bind mount"}
+	if foreign := append(o.data, o.super...); len(foreign) > 0 {
+		return &UnsupportedError{"mounts.options " + foreign[0].Key + " of a bind mount"}
+	}
+	if o.copyUp {
+		return &UnsupportedError{"mounts.options tmpcopyup of a bind mount"}
 	}
 	src, err := mount.Clone(m.Source, o.recursive)
 	if err != nil {
@@ -176,7 +192,7 @@ func (p *preparer) bind(out *stage.Mount, m *specs.Mount, o *options) error {
 			Block: kind == unix.S_IFBLK, Major: unix.Major(st.Rdev), Minor: unix.Minor(st.Rdev),
 		})
 	}
-	if o.idmap || len(m.UIDMappings) > 0 {
+	if o.idmap || len(m.UIDMappings)+len(m.GIDMappings) > 0 {
 		if err := p.idmap(src, o, m); err != nil {
 			return err
 		}
@@ -184,30 +200,27 @@ func (p *preparer) bind(out *stage.Mount, m *specs.Mount, o *options) error {
 	return setBindAttrs(src, o)
 }
 
-// idmap shifts the ids by the container's user namespace. Where the filesystem (or a mount below)
-// cannot do that, the mount stays as it is: its files then belong to nobody in the container.
-func (p *preparer) idmap(src *os.File, o *options, m *specs.Mount) error {
-	if p.userns == nil {
-		return errors.New("an idmapped mount needs a user namespace")
+// remount changes a mount that the container has by then: attributes, and what the filesystem lets
+// change.
+func (p *preparer) remount(out *stage.Mount, m *specs.Mount, o *options) (stage.Mount, error) {
+	if o.idmap || o.copyUp || len(m.UIDMappings)+len(m.GIDMappings) > 0 {
+		return stage.Mount{}, &UnsupportedError{"mounts.options remount with idmap or tmpcopyup"}
 	}
-	if len(m.UIDMappings) > 0 && !(sameMapping(m.UIDMappings, p.ids.uids) && sameMapping(m.GIDMappings, p.ids.gids)) {
-		return &UnsupportedError{"mounts.uidMappings that differ from linux.uidMappings"}
+	if o.recSet|o.recClear != 0 {
+		return stage.Mount{}, &UnsupportedError{"mounts.options remount with recursive attributes"}
 	}
-	err := mount.IDMap(src, p.userns, o.recursive)
-	if err != nil && o.recursive && mount.Unsupported(err) {
-		err = mount.IDMap(src, p.userns, false)
+	out.Type, out.Remount = "", true
+	out.Attrs, out.ClearAttrs = o.set, o.clear
+	out.Options = append(o.data, o.super...)
+	if o.bind && len(out.Options) > 0 {
+		return stage.Mount{}, &UnsupportedError{"mounts.options " + out.Options[0].Key + " of a bind mount"}
 	}
-	if err != nil && !mount.Unsupported(err) {
-		return err
-	}
-	return nil
+	return *out, nil
 }
-
-func sameMapping(a, b []specs.LinuxIDMapping) bool { return slices.Equal(a, b) }
 
 func setBindAttrs(src *os.File, o *options) error {
 	propagation := o.propagation
-	if propagation == 0 {
+	if propagation == 0 || !o.recPropagation {
 		propagation = unix.MS_PRIVATE
 	}
 	set := o.recSet
@@ -218,10 +231,14 @@ func setBindAttrs(src *os.File, o *options) error {
 	if err := mount.SetAttr(src, a); err != nil {
 		return err
 	}
-	if o.set == 0 && o.clear == 0 {
+	own := mount.Attr{Set: o.set, Clear: o.clear}
+	if !o.recPropagation && o.propagation != unix.MS_PRIVATE {
+		own.Propagation = o.propagation // of the mount alone
+	}
+	if own == (mount.Attr{}) {
 		return nil
 	}
-	return mount.SetAttr(src, mount.Attr{Set: o.set, Clear: o.clear})
+	return mount.SetAttr(src, own)
 }
 
 // cleanPath makes a container path absolute and free of "..".
