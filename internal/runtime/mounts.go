@@ -220,7 +220,11 @@ func (p *preparer) remount(out *stage.Mount, m *specs.Mount, o *options) (stage.
 
 func setBindAttrs(src *os.File, o *options) error {
 	propagation := o.propagation
-	if propagation == 0 || !o.recPropagation {
+	switch { // where only the mount itself was meant, those below keep to themselves all the same
+	case o.recPropagation:
+	case propagation == unix.MS_SLAVE, propagation == unix.MS_SHARED:
+		propagation = unix.MS_SLAVE
+	default:
 		propagation = unix.MS_PRIVATE
 	}
 	set := o.recSet
@@ -232,7 +236,7 @@ func setBindAttrs(src *os.File, o *options) error {
 		return err
 	}
 	own := mount.Attr{Set: o.set, Clear: o.clear}
-	if !o.recPropagation && o.propagation != unix.MS_PRIVATE {
+	if !o.recPropagation && o.propagation != propagation {
 		own.Propagation = o.propagation // of the mount alone
 	}
 	if own == (mount.Attr{}) {

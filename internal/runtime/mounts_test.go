@@ -373,7 +373,7 @@ func TestParseOptions(t *testing.T) {
 		"attributes":   {words: []string{"ro", "nosuid", "rw"}, want: options{set: unix.MOUNT_ATTR_NOSUID, clear: unix.MOUNT_ATTR_RDONLY}},
 		"recursive":    {words: []string{"rro", "rnoexec"}, want: options{recSet: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOEXEC}},
 		"atime":        {words: []string{"noatime"}, want: options{set: unix.MOUNT_ATTR_NOATIME, clear: unix.MOUNT_ATTR__ATIME}},
-		"bind":         {words: []string{"rbind", "rprivate"}, want: options{bind: true, recursive: true, propagation: unix.MS_PRIVATE}},
+		"bind":         {words: []string{"rbind", "rprivate"}, want: options{bind: true, recursive: true, propagation: unix.MS_PRIVATE, recPropagation: true}},
 		"devices":      {words: []string{"dev"}, want: options{dev: true, clear: unix.MOUNT_ATTR_NODEV}},
 		"no devices":   {words: []string{"dev", "nodev"}, want: options{set: unix.MOUNT_ATTR_NODEV}},
 		"data":         {words: []string{"mode=755", "newinstance"}, want: options{data: []stage.Pair{{Key: "mode", Value: "755"}, {Key: "newinstance"}}}},

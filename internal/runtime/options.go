@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -11,10 +12,14 @@ import (
 // options are the parsed options of a mount (runtime-spec, config.md "Linux mount options").
 type options struct {
 	bind, recursive  bool
-	idmap, dev       bool
-	set, clear       uint64 // MOUNT_ATTR_* of the mount itself
-	recSet, recClear uint64 // and of the mounts below it too
-	propagation      uint64 // MS_PRIVATE …; 0: not said
+	idmap, recIDMap  bool
+	dev, remount     bool
+	copyUp           bool
+	set, clear       uint64       // MOUNT_ATTR_* of the mount itself
+	recSet, recClear uint64       // and of the mounts below it too
+	propagation      uint64       // MS_PRIVATE …; 0: not said
+	recPropagation   bool         // of the mounts below it too
+	super            []stage.Pair // what is the filesystem's and not the mount's: sync …
 	data             []stage.Pair
 }
 
@@ -40,6 +45,10 @@ var attributes = [...]attribute{
 	{name: "relatime", set: unix.MOUNT_ATTR_RELATIME, clear: unix.MOUNT_ATTR__ATIME},
 	{name: "noatime", set: unix.MOUNT_ATTR_NOATIME, clear: unix.MOUNT_ATTR__ATIME},
 	{name: "strictatime", set: unix.MOUNT_ATTR_STRICTATIME, clear: unix.MOUNT_ATTR__ATIME},
+	// Without any of them it is relatime.
+	{name: "atime", clear: unix.MOUNT_ATTR__ATIME},
+	{name: "norelatime", clear: unix.MOUNT_ATTR__ATIME},
+	{name: "nostrictatime", clear: unix.MOUNT_ATTR__ATIME},
 }
 
 func attributeOf(name string) (attribute, bool) {
@@ -73,6 +82,21 @@ func parseOptions(words []string) (*options, error) {
 	return o, nil
 }
 
+// propagations gives the propagation of that name, 0 where there is none.
+func propagations(name string) uint64 {
+	switch name {
+	case "private":
+		return unix.MS_PRIVATE
+	case "slave":
+		return unix.MS_SLAVE
+	case "shared":
+		return unix.MS_SHARED
+	case "unbindable":
+		return unix.MS_UNBINDABLE
+	}
+	return 0
+}
+
 func (o *options) word(w string) error {
 	switch w {
 	case "", "defaults", "async", "silent", "loud":
@@ -81,18 +105,21 @@ func (o *options) word(w string) error {
 	case "rbind":
 		o.bind, o.recursive = true, true
 	case "idmap", "ridmap":
-		o.idmap = true
-	case "private", "rprivate":
-		o.propagation = unix.MS_PRIVATE
-	case "slave", "rslave":
-		o.propagation = unix.MS_SLAVE
-	case "shared", "rshared":
-		o.propagation = unix.MS_SHARED
-	case "unbindable", "runbindable":
-		o.propagation = unix.MS_UNBINDABLE
-	case "tmpcopyup", "sync", "mand", "nomand", "iversion", "noiversion", "remount", "dirsync", "lazytime", "nolazytime":
-		return &UnsupportedError{"mounts.options " + w}
+		o.idmap, o.recIDMap = true, w == "ridmap"
+	case "remount":
+		o.remount = true
+	case "tmpcopyup":
+		o.copyUp = true
+	case "sync", "dirsync", "lazytime", "mand", "iversion":
+		o.super = append(o.super, stage.Pair{Key: w})
+	case "nomand", "nolazytime", "noiversion":
+		// New filesystems have none of them, and a mount cannot take them from one that is there.
+		o.super = slices.DeleteFunc(o.super, func(p stage.Pair) bool { return p.Key == w[2:] })
 	default:
+		if p := propagations(strings.TrimPrefix(w, "r")); p != 0 {
+			o.propagation, o.recPropagation = p, w[0] == 'r'
+			return nil
+		}
 		key, value, _ := strings.Cut(w, "=")
 		o.data = append(o.data, stage.Pair{Key: key, Value: value})
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"unsafe"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -148,18 +149,17 @@ func startPlan(s *specs.Spec, m *ids) (*stage.Plan, error) {
 		return 1
 	})
 	plan.RootPropagation, err = rootPropagation(s.Linux.RootfsPropagation)
+	plan.PropagateBelow = strings.HasPrefix(s.Linux.RootfsPropagation, "r")
 	return plan, err
 }
 
 func rootPropagation(name string) (uint64, error) {
-	switch name {
-	case "", "private", "rprivate":
+	switch p := propagations(strings.TrimPrefix(name, "r")); {
+	case name == "" || p == unix.MS_PRIVATE:
 		return 0, nil // a new mount is private
-	case "slave", "rslave":
-		return unix.MS_SLAVE, nil
-	case "shared", "rshared":
-		return unix.MS_SHARED, nil
+	case p == 0:
+		return 0, fmt.Errorf("linux.rootfsPropagation: unknown %q", name)
 	default:
-		return 0, &UnsupportedError{"linux.rootfsPropagation " + name}
+		return p, nil
 	}
 }

@@ -56,6 +56,9 @@ type StartOptions struct {
 	// NoPivot covers the host's root by the container's instead of leaving it, where the root is a ramdisk
 	// that pivot_root cannot leave.
 	NoPivot bool
+	// StrictIDMap makes it an error where a mount with idmap cannot be shifted, as the specification has it.
+	// Without, such a mount stays as it is, and its files belong to nobody in the container.
+	StrictIDMap bool
 	// KeepKeyring leaves the container the caller's session keyring.
 	KeepKeyring bool
 	// ExtraFiles become the command's descriptors from 3 on; not to be had with Init.

@@ -98,7 +98,7 @@ func (c *starting) setUp(ctx context.Context, o *StartOptions) error {
 	if err != nil {
 		return err
 	}
-	p := &preparer{spec: o.Spec, ids: m}
+	p := &preparer{spec: o.Spec, ids: m, strictIDMap: o.StrictIDMap}
 	defer p.close()
 	if err := c.openRoot(p, o); err != nil {
 		return err

@@ -19,6 +19,7 @@ const (
 	sysFsopen       = 430
 	sysFsconfig     = 431
 	sysFsmount      = 432
+	sysFspick       = 433
 	sysCloseRange   = 436
 	sysOpenat2      = 437
 	sysFaccessat2   = 439
@@ -49,9 +50,13 @@ const (
 
 	fsopenCloexec = 1
 
-	fsconfigSetFlag   = 0
-	fsconfigSetString = 1
-	fsconfigCreate    = 6
+	fsconfigSetFlag     = 0
+	fsconfigSetString   = 1
+	fsconfigCreate      = 6
+	fsconfigReconfigure = 7
+
+	fspickCloexec   = 1
+	fspickEmptyPath = 8
 
 	moveMountFromEmpty = 0x04
 	moveMountToEmpty   = 0x40
@@ -97,6 +102,14 @@ func FsconfigString(fs int, key, value string) error {
 
 // FsconfigCreate makes the filesystem.
 func FsconfigCreate(fs int) error { return fsconfig(fs, fsconfigCreate, nil, nil, 0) }
+
+// Fspick takes the filesystem whose root fd is, to change its configuration (fspick(2)).
+func Fspick(dir int) (int, error) {
+	return fd(syscall.Syscall(sysFspick, uintptr(dir), uintptr(unsafe.Pointer(new(byte))), fspickCloexec|fspickEmptyPath))
+}
+
+// FsconfigReconfigure puts a configuration into force.
+func FsconfigReconfigure(fs int) error { return fsconfig(fs, fsconfigReconfigure, nil, nil, 0) }
 
 func fsconfig(fs int, cmd uintptr, key, value *byte, aux int) error {
 	_, _, e := syscall.Syscall6(sysFsconfig, uintptr(fs), cmd, uintptr(unsafe.Pointer(key)), uintptr(unsafe.Pointer(value)), uintptr(aux), 0)

@@ -63,9 +63,17 @@ func (c *child) mountOne(m *Mount) error {
 			return err
 		}
 	}
+	if m.Remount {
+		return fail("remount", remount(target, m))
+	}
 	source, err := c.source(m)
 	if err != nil {
 		return err
+	}
+	if m.CopyUp {
+		if err := copyUp(target, source); err != nil {
+			return fail("copy up", err)
+		}
 	}
 	if err := raw.MoveMount(source, target); err != nil {
 		return fail(attachStep(m, target, err), err)
@@ -125,6 +133,30 @@ func (c *child) source(m *Mount) (int, error) {
 	return c.fds[m.Fd], nil
 }
 
+// remount changes the mount that target is the root of, and its filesystem where there are options for it.
+func remount(target int, m *Mount) error {
+	if len(m.Options) > 0 {
+		fs, err := raw.Fspick(target)
+		if err != nil {
+			return err
+		}
+		if err := setOptions(fs, m.Options); err != nil {
+			return err
+		}
+		if err := raw.FsconfigReconfigure(fs); err != nil {
+			return err
+		}
+		_ = syscall.Close(fs) // done
+	}
+	if m.Attrs|m.ClearAttrs|m.Propagation != 0 {
+		attr := raw.MountAttr{Set: m.Attrs, Clear: m.ClearAttrs, Propagation: m.Propagation}
+		if err := raw.MountSetattr(target, 0, &attr); err != nil {
+			return err
+		}
+	}
+	return syscall.Close(target)
+}
+
 // newFilesystem makes a filesystem, owned by this user namespace, and a detached mount of it.
 func newFilesystem(m *Mount) (int, error) {
 	fs, err := raw.Fsopen(m.Type)
@@ -152,7 +184,14 @@ func configure(fs int, m *Mount) error {
 			return fail("option source", err)
 		}
 	}
-	for _, o := range m.Options {
+	if err := setOptions(fs, m.Options); err != nil {
+		return err
+	}
+	return raw.FsconfigCreate(fs)
+}
+
+func setOptions(fs int, options []Pair) error {
+	for _, o := range options {
 		var err error
 		if o.Value == "" {
 			err = raw.FsconfigFlag(fs, o.Key)
@@ -163,7 +202,7 @@ func configure(fs int, m *Mount) error {
 			return fail("option "+o.Key, err)
 		}
 	}
-	return raw.FsconfigCreate(fs)
+	return nil
 }
 
 // enterRoot makes the container's root the root.
@@ -174,19 +213,29 @@ func enterRoot(c *child) error {
 		return err
 	case c.plan.HostMounts || c.plan.NoPivot:
 		err = syscall.Chroot(".")
+	case c.plan.RootPropagation == syscall.MS_SHARED: // which pivot_root refuses, and which it becomes in the end
+		if err = raw.MountSetattr(c.root, 0, &raw.MountAttr{Propagation: syscall.MS_SLAVE}); err == nil {
+			err = pivotRoot()
+		}
 	default:
 		err = pivotRoot()
 	}
 	if err != nil {
 		return err
 	}
-	if err := syscall.Chdir("/"); err != nil {
-		return err
-	}
+	return syscall.Chdir("/")
+}
+
+// propagateRoot comes last: nothing below an unbindable root could be cloned any more.
+func propagateRoot(c *child) error {
 	if c.plan.RootPropagation == 0 {
 		return nil
 	}
-	return raw.MountSetattr(c.root, raw.AT_RECURSIVE, &raw.MountAttr{Propagation: c.plan.RootPropagation})
+	flags := 0
+	if c.plan.PropagateBelow {
+		flags = raw.AT_RECURSIVE
+	}
+	return raw.MountSetattr(c.root, flags, &raw.MountAttr{Propagation: c.plan.RootPropagation})
 }
 
 // pivotRoot makes the working directory the root, and lets go of the host's.
@@ -194,10 +243,7 @@ func pivotRoot() error {
 	if err := syscall.PivotRoot(".", "."); err != nil {
 		return err
 	}
-	// The old root now lies over the new one; nothing of its end may reach the host.
-	if err := syscall.Mount("", ".", "", syscall.MS_REC|syscall.MS_SLAVE, ""); err != nil {
-		return err
-	}
+	// The old root now lies over the new one. Its end does not reach the host: its mounts are slaves.
 	return syscall.Unmount(".", syscall.MNT_DETACH)
 }
 

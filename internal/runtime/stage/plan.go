@@ -15,6 +15,7 @@ type Plan struct {
 	Loopback              bool   // bring lo up
 	WaitNetwork           bool   // the parent will say when the network is ready
 	ReadonlyRoot          bool
+	PropagateBelow        bool   // RootPropagation holds for the mounts below it too
 	RootPropagation       uint64 // MS_PRIVATE, MS_SLAVE …
 	Hostname, Domainname  string
 	Mounts                []Mount
@@ -59,7 +60,10 @@ type Mount struct {
 	Source      string // fsconfig "source"
 	Target      string
 	File        bool // the target is a file, not a directory
+	Remount     bool // change the mount that is there
+	CopyUp      bool // begin with what the mount point has
 	Attrs       uint64
+	ClearAttrs  uint64 // for Remount
 	Options     []Pair
 	Propagation uint64
 }
@@ -100,7 +104,7 @@ func (p *Plan) Unmarshal(b []byte) error {
 // fields names each field once, for both directions.
 func (p *Plan) fields(c *codec) {
 	for _, b := range []*bool{
-		&p.NewUser, &p.NewCgroup, &p.NewNetwork, &p.HostMounts, &p.NoPivot, &p.NewTime, &p.WaitHooks, &p.Loopback, &p.WaitNetwork, &p.ReadonlyRoot, &p.PopulateDev,
+		&p.NewUser, &p.NewCgroup, &p.NewNetwork, &p.HostMounts, &p.NoPivot, &p.NewTime, &p.WaitHooks, &p.Loopback, &p.WaitNetwork, &p.ReadonlyRoot, &p.PopulateDev, &p.PropagateBelow,
 		&p.Terminal, &p.Init, &p.SkipSetgroups, &p.NoNewPrivileges, &p.CreateCwd, &p.KeepSessionKeyring,
 		&p.ParentDeathUnwanted,
 	} {
@@ -143,6 +147,9 @@ func (c *codec) mount(m *Mount) {
 	c.string(&m.Source)
 	c.string(&m.Target)
 	c.bool(&m.File)
+	c.bool(&m.Remount)
+	c.bool(&m.CopyUp)
+	number(c, &m.ClearAttrs)
 	number(c, &m.Attrs)
 	list(c, &m.Options, (*codec).pair)
 	number(c, &m.Propagation)

@@ -91,6 +91,7 @@ var startSteps = []step{
 	{"open a terminal", openTerminal},
 	{"", enterDirectory},
 	{"make the root read-only", protectRoot},
+	{"set the root's propagation", propagateRoot},
 	{"begin a session keyring", beginKeyring},
 	{"limit open files", limitFiles},
 	{"", becomeUser},

@@ -14,12 +14,12 @@ import (
 
 func fullPlan() *Plan {
 	return &Plan{
-		NewUser: true, NewCgroup: true, NewNetwork: true, HostMounts: true, NoPivot: true, NewTime: true, TimeOffsets: "boottime 1 2", WaitHooks: true, CreateState: 1, StartState: 2, HookOutput: 3,
+		NewUser: true, NewCgroup: true, NewNetwork: true, HostMounts: true, PropagateBelow: true, NoPivot: true, NewTime: true, TimeOffsets: "boottime 1 2", WaitHooks: true, CreateState: 1, StartState: 2, HookOutput: 3,
 		CreateHooks: []Hook{{Path: "/bin/hook", Args: []string{"hook"}, TimeoutSeconds: 3}}, StartHooks: []Hook{{Path: "/x", Env: []string{"A=b"}}}, Loopback: true, WaitNetwork: true, ReadonlyRoot: true, RootPropagation: 1 << 19,
 		Hostname: "ship", Domainname: "sea",
 		Mounts: []Mount{
 			{Type: "tmpfs", Target: "/dev", Attrs: 10, Options: []Pair{{"mode", "755"}, {"newinstance", ""}}, Propagation: 1 << 18},
-			{Fd: 1, Source: "/srv", Target: "/data", File: true},
+			{Fd: 1, Source: "/srv", Target: "/data", File: true, Remount: true, CopyUp: true, ClearAttrs: 7},
 		},
 		PopulateDev: true, Masked: []string{"/proc/kcore"}, Readonly: []string{"/proc/sys", "/proc/bus"},
 		Sysctl:   []Pair{{"net.ipv4.ip_forward", "1"}},
