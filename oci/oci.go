@@ -30,6 +30,7 @@ type SpecOptions struct {
 	CapAdd, CapDrop   []string
 	Seccomp           *specs.LinuxSeccomp // nil: Docker's default, resolved for the capabilities
 	SeccompUnconfined bool
+	SeccompABIs       []string // other ABIs whose programs may run under the filter: "x86", see seccomp.AllowABI
 	Mounts            []specs.Mount // after the default ones
 	HostIDBase        uint32        // first host id of the container's range
 	IDCount           uint32        // 65536, or 1 in single-id mode
@@ -87,17 +88,26 @@ func NewSpec(o SpecOptions) (*specs.Spec, error) {
 }
 
 func (o SpecOptions) seccomp(granted []string) (*specs.LinuxSeccomp, error) {
-	switch {
-	case o.SeccompUnconfined:
+	if o.SeccompUnconfined {
 		return nil, nil
-	case o.Seccomp != nil:
-		return o.Seccomp, nil
 	}
-	p, err := seccomp.Default(granted)
-	if err != nil {
-		return nil, fmt.Errorf("make seccomp profile: %w", err)
+	p := o.Seccomp
+	if p == nil {
+		var err error
+		if p, err = seccomp.Default(granted); err != nil {
+			return nil, fmt.Errorf("make seccomp profile: %w", err)
+		}
 	}
-	return p, nil
+	if len(o.SeccompABIs) == 0 {
+		return p, nil
+	}
+	wider := *p
+	for _, name := range o.SeccompABIs {
+		if err := seccomp.AllowABI(&wider, name); err != nil {
+			return nil, fmt.Errorf("widen seccomp profile: %w", err)
+		}
+	}
+	return &wider, nil
 }
 
 func (o SpecOptions) idMapping() []specs.LinuxIDMapping {

@@ -1,6 +1,8 @@
 package oci
 
 import (
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -100,6 +102,34 @@ func TestNewSpecUnconfined(t *testing.T) {
 	}
 	if s.Linux.Seccomp != nil || s.Linux.MaskedPaths != nil || s.Process.NoNewPrivileges || !s.Root.Readonly {
 		t.Errorf("%+v %+v", s.Linux, s.Process)
+	}
+}
+
+func TestNewSpecABIs(t *testing.T) {
+	plain, err := NewSpec(SpecOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := map[string]string{"amd64": "x86", "arm64": "arm"}[runtime.GOARCH]
+	given := &specs.LinuxSeccomp{DefaultAction: specs.ActAllow}
+	for name, o := range map[string]SpecOptions{
+		"default": {SeccompABIs: []string{other}},
+		"given":   {SeccompABIs: []string{other, other}, Seccomp: given},
+	} {
+		s, err := NewSpec(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := specs.Arch("SCMP_ARCH_" + strings.ToUpper(other))
+		if got := s.Linux.Seccomp.Architectures; len(got) == 0 || got[len(got)-1] != want || len(got) > 2 {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+	if len(plain.Linux.Seccomp.Architectures) != 1 || given.Architectures != nil {
+		t.Errorf("without being asked: %v, %v", plain.Linux.Seccomp.Architectures, given.Architectures)
+	}
+	if _, err := NewSpec(SpecOptions{SeccompABIs: []string{"vax"}}); err == nil {
+		t.Error("an ABI this machine does not have")
 	}
 }
 

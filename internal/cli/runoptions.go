@@ -62,5 +62,5 @@ func (o *runOptions) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.capAdd, "cap-add", nil, "grant a `capability`")
 	f.StringArrayVar(&o.capDrop, "cap-drop", nil, "take a `capability` away")
 	f.StringArrayVar(&o.sysctls, "sysctl", nil, "set a kernel parameter of the container's own, `name=value`")
-	f.StringArrayVar(&o.security, "security-opt", nil, "an `option`: no-new-privileges[=bool], seccomp=unconfined|builtin|FILE, systempaths=unconfined")
+	f.StringArrayVar(&o.security, "security-opt", nil, "an `option`: no-new-privileges[=bool], seccomp=unconfined|builtin|FILE, seccomp-abi=x86|x32|arm, systempaths=unconfined")
 }

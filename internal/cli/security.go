@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
 	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/internal/linux/seccomp"
 	"github.com/deckhand-engine/deckhand/oci"
@@ -35,6 +37,8 @@ func applySecurityOption(s *oci.SpecOptions, o string, granted []string) error {
 		return nil
 	case "seccomp":
 		return applySeccomp(s, value, granted)
+	case "seccomp-abi":
+		return applyABI(s, value)
 	case "systempaths":
 		if value != "unconfined" {
 			return fmt.Errorf("invalid --security-opt %q: systempaths=unconfined is the only one", o)
@@ -48,7 +52,7 @@ func applySecurityOption(s *oci.SpecOptions, o string, granted []string) error {
 		return nil
 	}
 	return hint.With(fmt.Errorf("invalid --security-opt: %q", o),
-		"one of:  no-new-privileges[=bool], seccomp=unconfined|builtin|FILE, systempaths=unconfined")
+		"one of:  no-new-privileges[=bool], seccomp=unconfined|builtin|FILE, seccomp-abi=x86|x32|arm, systempaths=unconfined")
 }
 
 // cutSecurity splits at "=", or at ":" as older dockers did.
@@ -77,6 +81,15 @@ func applySeccomp(s *oci.SpecOptions, value string, granted []string) error {
 		return fmt.Errorf("read seccomp profile %s: %w", value, err)
 	}
 	s.Seccomp = p
+	return nil
+}
+
+// applyABI lets programs of another ABI run under the filter; the name is tried on a profile that is thrown away.
+func applyABI(s *oci.SpecOptions, name string) error {
+	if err := seccomp.AllowABI(&specs.LinuxSeccomp{}, name); err != nil {
+		return fmt.Errorf("invalid --security-opt seccomp-abi: %w", err)
+	}
+	s.SeccompABIs = append(s.SeccompABIs, name)
 	return nil
 }
 
