@@ -15,7 +15,7 @@ import (
 )
 
 // deafPatience is how long a service may take to end that did not when it was asked as root: it will not now.
-const deafPatience = 500 * time.Millisecond
+const deafPatience = 3 * time.Second
 
 // session is one hardening.
 type session struct {

@@ -129,8 +129,9 @@ func (s *service) kill() error {
 
 // stop asks the service to end, and kills it if it does not: killed says why it had to be, empty where it had not.
 func (s *service) stop(ctx context.Context, sig syscall.Signal, patience time.Duration) (killed string, err error) {
+	killed = fmt.Sprintf("it did not end within %.0f s of %s", patience.Seconds(), signalName(sig))
 	if sig != unix.SIGKILL && s.deafTo(sig) {
-		return "it ignores " + signalName(sig), s.kill()
+		killed, patience = "it ignores "+signalName(sig), min(patience, deafTime)
 	}
 	_ = s.running.Signal(sig) // it may have ended by itself
 	late := time.NewTimer(patience)
@@ -141,9 +142,13 @@ func (s *service) stop(ctx context.Context, sig syscall.Signal, patience time.Du
 	case <-ctx.Done():
 		return "", s.kill()
 	case <-late.C:
-		return fmt.Sprintf("it did not end within %.0f s of %s", patience.Seconds(), signalName(sig)), s.kill()
+		return killed, s.kill()
 	}
 }
+
+// deafTime is how long a service that a signal cannot reach goes on before it is killed. With docker it does for all of
+// the timeout, and what it has in hand has the time to reach the disk; the rest of that is nothing but waiting.
+const deafTime = 3 * time.Second
 
 // deafTo reports whether a signal cannot reach the service, so that waiting for its effect is in vain: the first
 // process of a pid namespace gets only those that it catches, or blocks to fetch them.
