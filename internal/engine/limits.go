@@ -1,13 +1,18 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/deckhand-engine/deckhand/internal/linux/cgroup"
+	"github.com/deckhand-engine/deckhand/internal/runtime"
 )
 
 // Limits are what a container's cgroup holds it to, and where that group is. The zero value limits nothing.
@@ -51,8 +56,8 @@ func (l Limits) makeGroup(id string) (*cgroup.Group, error) {
 	return g, nil
 }
 
-// startPids is how many processes and threads it takes to start a container: until it executes the command, the first
-// process is a program with threads, and we are in the group while we fork it.
+// startPids is more than what it takes to start a container: until it executes the command, the first process is a
+// program with threads, and we are in the group while we fork it.
 const startPids = 16
 
 // fewPids reports whether a container may have less than it takes to start it.
@@ -75,12 +80,34 @@ func (l Limits) starting() *specs.LinuxResources {
 	return &r
 }
 
-// settle sets what starting has left for when the command runs.
-func (r *Running) settle() error {
-	if !r.limits.fewPids() {
+// run starts the process. One that may have few others waits at a gate while the limit that let it start is lowered.
+func (r *Running) run(ctx context.Context, o runtime.StartOptions, s *Sandbox) (err error) {
+	few := r.limits.fewPids()
+	if few && o.Init {
+		return fmt.Errorf("a limit of %d processes is too low for an init, which has threads of its own: at least %d", *r.limits.Resources.Pids.Limit, startPids)
+	}
+	if few {
+		o.Gate = filepath.Join(s.UpperBase, "gate")
+		if err := os.Remove(o.Gate); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a start that was killed
+			return fmt.Errorf("make gate: %w", err)
+		}
+	}
+	if r.Process, err = runtime.Start(ctx, o); err != nil {
+		return r.tooLow(err)
+	}
+	if !few {
 		return nil
 	}
-	return r.group.Update(&specs.LinuxResources{Pids: r.limits.Resources.Pids})
+	err = r.group.Update(&specs.LinuxResources{Pids: r.limits.Resources.Pids})
+	if err == nil {
+		err = runtime.OpenGate(ctx, o.Gate)
+	}
+	if err != nil {
+		_ = r.Signal(unix.SIGKILL) // gone already is as good
+		_, _ = r.Process.Wait()    // the error tells more
+		_ = os.Remove(o.Gate)      // as above
+	}
+	return err
 }
 
 // findGroup finds the group of a container; fs.ErrNotExist where there is none.

@@ -62,16 +62,7 @@ func (e *Engine) start(ctx context.Context, s *Sandbox, r *Running) error {
 	if s.Network != nil {
 		o.Network = s.Network.Attach
 	}
-	r.Process, err = runtime.Start(ctx, o)
-	if err != nil {
-		return r.tooLow(err)
-	}
-	if err := r.settle(); err != nil {
-		_ = r.Signal(unix.SIGKILL) // the error tells more
-		_, waitErr := r.Process.Wait()
-		return errors.Join(err, waitErr)
-	}
-	return nil
+	return r.run(ctx, o, s)
 }
 
 // assignIDs gives the container its own range of host ids. A rootless container gets those of the user's
