@@ -23,6 +23,7 @@ type preparer struct {
 	strictIDMap bool
 	userns      *os.File
 	files       []*os.File // sent to the child in this order; the first is the root
+	nodes       *os.File   // a filesystem for device nodes, once there is one
 	// devices are the nodes that mounts give by name.
 	devices []cgroup.Device
 }
@@ -32,8 +33,10 @@ func (p *preparer) close() {
 	for _, f := range p.files {
 		_ = f.Close() // mounts: nothing to lose
 	}
-	if p.userns != nil {
-		_ = p.userns.Close() // read only
+	for _, f := range [...]*os.File{p.userns, p.nodes} {
+		if f != nil {
+			_ = f.Close() // read only, and its mounts have their own
+		}
 	}
 }
 

@@ -35,7 +35,6 @@ func checkSpec(s *specs.Spec) error {
 		{"linux.memoryPolicy", l.MemoryPolicy != nil},
 		{"linux.personality", l.Personality != nil && (l.Personality.Domain != specs.PerLinux || len(l.Personality.Flags) > 0)},
 		{"linux.mountLabel", l.MountLabel != ""},
-		{"linux.devices", len(l.Devices) > 0},
 		{"linux.netDevices", len(l.NetDevices) > 0},
 		{"linux.seccomp.listenerPath", l.Seccomp != nil && l.Seccomp.ListenerPath != ""},
 	} {

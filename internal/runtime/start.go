@@ -173,6 +173,9 @@ func (c *starting) plan(p *preparer, o *StartOptions) (*stage.Plan, error) {
 	if err := p.mounts(plan); err != nil {
 		return nil, err
 	}
+	if err := p.deviceNodes(plan); err != nil {
+		return nil, err
+	}
 	if o.Init {
 		plan.Init, plan.InitFd = true, len(p.files)
 		p.files = append(p.files, c.takeExe())

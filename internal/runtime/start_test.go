@@ -330,7 +330,6 @@ func TestUnsupported(t *testing.T) {
 	}{
 		"intelRdt": {func(s *specs.Spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{} }, "linux.intelRdt"},
 		"apparmor": {func(s *specs.Spec) { s.Process.ApparmorProfile = "x" }, "process.apparmorProfile"},
-		"devices":  {func(s *specs.Spec) { s.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/kvm"}} }, "linux.devices"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

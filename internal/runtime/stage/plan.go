@@ -19,6 +19,7 @@ type Plan struct {
 	RootPropagation       uint64 // MS_PRIVATE, MS_SLAVE …
 	Hostname, Domainname  string
 	Mounts                []Mount
+	Devices               []Device
 	PopulateDev           bool // device nodes, links: /dev is a tmpfs of ours
 	Masked, Readonly      []string
 	Sysctl                []Pair // files below /proc/sys
@@ -119,6 +120,7 @@ func (p *Plan) fields(c *codec) {
 	list(c, &p.Mounts, (*codec).mount)
 	list(c, &p.Sysctl, (*codec).pair)
 	list(c, &p.Groups, number[uint32])
+	list(c, &p.Devices, (*codec).device)
 	list(c, &p.CreateHooks, (*codec).hook)
 	list(c, &p.StartHooks, (*codec).hook)
 	number(c, &p.CreateState)
@@ -160,6 +162,14 @@ func (c *codec) hook(h *Hook) {
 	list(c, &h.Args, (*codec).string)
 	list(c, &h.Env, (*codec).string)
 	number(c, &h.TimeoutSeconds)
+}
+
+func (c *codec) device(d *Device) {
+	c.string(&d.Path)
+	number(c, &d.Mode)
+	number(c, &d.Rdev)
+	number(c, &d.UID)
+	number(c, &d.GID)
 }
 
 func (c *codec) pair(p *Pair) {

@@ -79,6 +79,7 @@ var startSteps = []step{
 	{"attach the root", attachRoot},
 	{"", mountAll},
 	{"populate /dev", populateDev},
+	{"", makeDevices},
 	{"wait for the hooks", waitHooks},
 	{"", runCreateHooks},
 	{"enter the root", enterRoot},

@@ -21,6 +21,7 @@ func fullPlan() *Plan {
 			{Type: "tmpfs", Target: "/dev", Attrs: 10, Options: []Pair{{"mode", "755"}, {"newinstance", ""}}, Propagation: 1 << 18},
 			{Fd: 1, Source: "/srv", Target: "/data", File: true, Remount: true, CopyUp: true, ClearAttrs: 7},
 		},
+		Devices:     []Device{{"/dev/x", 0o60644, 1 << 40, 1, 2}},
 		PopulateDev: true, Masked: []string{"/proc/kcore"}, Readonly: []string{"/proc/sys", "/proc/bus"},
 		Sysctl:   []Pair{{"net.ipv4.ip_forward", "1"}},
 		Terminal: true, Rows: 24, Columns: 65535, Init: true, InitFd: 7, UID: 9000, GID: 1 << 31, Groups: []uint32{1, 2, 3},
