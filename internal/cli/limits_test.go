@@ -133,7 +133,7 @@ func TestLimits(t *testing.T) {
 // TestLimitErrorNamesFlag: each flag's field has a name.
 func TestLimitErrorNamesFlag(t *testing.T) {
 	for field, flag := range map[string]string{
-		"memory.limit": "--memory ", "memory.swap": "--memory-swap ", "memory.swappiness": "--memory-swappiness ", "cpu.quota": "--cpus, --cpu-quota ",
+		"memory.limit": "--memory ", "memory.swap": "--memory-swap ", "memory.swappiness": "--memory-swappiness ", "cpu.quota": "--cpus (--cpu-quota, --cpu-period) ",
 		"blockIO.weight": "--blkio-weight ", "blockIO.weightDevice[0].weight": "--blkio-weight-device ", "pids.limit": "--pids-limit ",
 	} {
 		err := limitError(fmt.Errorf("make cgroup: %w", &cgroup.FieldError{Field: field, Why: "why", Err: fs.ErrPermission}))
