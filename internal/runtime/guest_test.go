@@ -28,6 +28,9 @@ func guest(args []string) int {
 	}
 	do, ok := guestCommands[args[0]]
 	if !ok {
+		do, ok = attackCommands[args[0]]
+	}
+	if !ok {
 		fmt.Fprintln(os.Stderr, "guest: unknown command", args[0])
 		return 99
 	}

@@ -33,6 +33,7 @@ type order struct {
 	Base      string
 	UserXattr bool
 	NoOverlay bool // Lower[0] is bound as the root
+	Stdin     bool // lent to the container
 	Gate      string
 	Outlive   bool
 }
@@ -62,8 +63,12 @@ func starter(args []string) int {
 }
 
 func (o *order) start() (*Process, error) {
+	stdio := Stdio{Out: os.Stdout, Err: os.Stderr}
+	if o.Stdin {
+		stdio.In = os.Stdin
+	}
 	p, err := Start(context.Background(), StartOptions{
-		ID: "starter", Spec: o.Spec, Init: o.Mode == "init", Rootfs: o.root, Stdio: Stdio{Out: os.Stdout, Err: os.Stderr},
+		ID: "starter", Spec: o.Spec, Init: o.Mode == "init", Rootfs: o.root, Stdio: stdio,
 		Gate: o.Gate, Outlive: o.Outlive,
 	})
 	if err != nil || o.Mode != "exec" {
