@@ -1,46 +1,148 @@
 package oci
 
-import specs "github.com/opencontainers/runtime-spec/specs-go"
+import (
+	"path"
+	"slices"
+	"strconv"
 
-// namespaces lists a container's own namespaces: all of them but time, and network where it is the host's.
-func namespaces(hostNetwork bool) []specs.LinuxNamespace {
-	ns := []specs.LinuxNamespace{
-		{Type: specs.UserNamespace},
-		{Type: specs.MountNamespace},
-		{Type: specs.PIDNamespace},
-		{Type: specs.IPCNamespace},
-		{Type: specs.UTSNamespace},
-		{Type: specs.CgroupNamespace},
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// namespaces lists a container's own namespaces: all of them but time, and what is shared.
+func (o SpecOptions) namespaces() []specs.LinuxNamespace {
+	own := make([]specs.LinuxNamespace, 0, 7)
+	for _, kind := range [...]specs.LinuxNamespaceType{
+		specs.UserNamespace, specs.MountNamespace, specs.PIDNamespace, specs.IPCNamespace, specs.UTSNamespace,
+		specs.CgroupNamespace, specs.NetworkNamespace,
+	} {
+		if kind == specs.NetworkNamespace && o.HostNetwork {
+			continue
+		}
+		if at, shared := o.shared(kind); !shared || at != "" {
+			own = append(own, specs.LinuxNamespace{Type: kind, Path: at})
+		}
 	}
-	if !hostNetwork {
-		ns = append(ns, specs.LinuxNamespace{Type: specs.NetworkNamespace})
+	return own
+}
+
+// shared finds a namespace that is not the container's own: its path, "" where it is the host's.
+func (o SpecOptions) shared(kind specs.LinuxNamespaceType) (at string, ok bool) {
+	for _, n := range o.Shared {
+		if n.Type == kind {
+			return n.Path, true
+		}
 	}
-	return ns
+	return "", false
+}
+
+func (o SpecOptions) shares(kind specs.LinuxNamespaceType) bool {
+	_, ok := o.shared(kind)
+	return ok
+}
+
+// lends reports whether a namespace is the host's while the user namespace is not: file systems that belong to such a
+// one cannot be mounted, only bound.
+func (o SpecOptions) lends(kind specs.LinuxNamespaceType) bool {
+	at, ok := o.shared(kind)
+	user, host := o.shared(specs.UserNamespace)
+	return ok && at == "" && !(host && user == "")
 }
 
 // defaultMounts are docker's. With the host's network the kernel allows no sysfs of our own (it belongs to
-// the network namespace), so the host's is bound read-only.
-func defaultMounts(hostNetwork bool) []specs.Mount {
-	sys := specs.Mount{
-		Destination: "/sys", Type: "sysfs", Source: "sysfs",
-		Options: []string{"nosuid", "noexec", "nodev", "ro"},
+// the network namespace), so the host's is bound read-only; likewise for the others.
+func (o SpecOptions) defaultMounts() []specs.Mount {
+	proc := specs.Mount{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}}
+	if o.lends(specs.PIDNamespace) {
+		proc = lent("/proc")
+		proc.Options = append(proc.Options, "rslave")
 	}
-	if hostNetwork {
-		sys = specs.Mount{
-			Destination: "/sys", Type: "bind", Source: "/sys",
-			Options: []string{"rbind", "nosuid", "noexec", "nodev", "ro"},
-		}
-	}
-	return []specs.Mount{
-		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
+	mounts := []specs.Mount{
+		proc,
 		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "noexec", "strictatime", "mode=755", "size=65536k"}},
 		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"}},
-		sys,
-		{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"ro", "nosuid", "noexec", "nodev"}},
-		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
-		{Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"}},
+		o.sysMount(),
+		o.cgroupMount(),
+	}
+	return append(mounts, o.ipcMounts()...)
+}
+
+// lent is a file system of the host's.
+func lent(path string, more ...string) specs.Mount {
+	return specs.Mount{
+		Destination: path, Type: "bind", Source: path,
+		Options: append([]string{"rbind", "nosuid", "noexec", "nodev"}, more...),
 	}
 }
+
+func (o SpecOptions) sysMount() specs.Mount {
+	if o.HostNetwork || o.lends(specs.NetworkNamespace) {
+		return lent("/sys", "ro", "rro")
+	}
+	m := specs.Mount{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev"}}
+	if !o.Privileged {
+		m.Options = append(m.Options, "ro")
+	}
+	return m
+}
+
+func (o SpecOptions) cgroupMount() specs.Mount {
+	if o.lends(specs.CgroupNamespace) {
+		return lent("/sys/fs/cgroup", "ro", "rro")
+	}
+	m := specs.Mount{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev"}}
+	if !o.Privileged {
+		m.Options = append([]string{"ro"}, m.Options...)
+	}
+	return m
+}
+
+// ipcMounts are what belongs to the IPC namespace. What is shared of another container, the caller mounts.
+func (o SpecOptions) ipcMounts() []specs.Mount {
+	at, shared := o.shared(specs.IPCNamespace)
+	if o.lends(specs.IPCNamespace) {
+		return []specs.Mount{lent("/dev/mqueue"), lent("/dev/shm")}
+	}
+	mounts := []specs.Mount{
+		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
+	}
+	if shared && at == "" {
+		return append(mounts, lent("/dev/shm"))
+	}
+	if o.NoShm || shared {
+		return mounts
+	}
+	size := "size=65536k"
+	if o.ShmBytes != 0 {
+		size = "size=" + strconv.FormatInt(o.ShmBytes, 10)
+	}
+	return append(mounts, specs.Mount{
+		Destination: "/dev/shm", Type: "tmpfs", Source: "shm", Options: []string{"nosuid", "noexec", "nodev", "mode=1777", size},
+	})
+}
+
+// protectedPaths are those that are hidden, and those that may only be read.
+func (o SpecOptions) protectedPaths() (masked, readonly []string) {
+	if !o.UnmaskSystemPaths && !o.Privileged {
+		masked, readonly = o.without(maskedPaths()), o.without(readonlyPaths())
+	}
+	return append(masked, o.Masked...), readonly
+}
+
+// without leaves out what is not to be masked.
+func (o SpecOptions) without(paths []string) []string {
+	if len(o.Unmasked) == 0 {
+		return paths
+	}
+	return slices.DeleteFunc(paths, func(p string) bool {
+		return slices.ContainsFunc(o.Unmasked, func(pattern string) bool {
+			match, _ := path.Match(pattern, p) // a bad pattern was refused
+			return match || pattern == UnmaskAll
+		})
+	})
+}
+
+// UnmaskAll in SpecOptions.Unmasked stands for every path.
+const UnmaskAll = "ALL"
 
 // maskedPaths are hidden from the container, as docker hides them.
 func maskedPaths() []string {

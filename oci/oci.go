@@ -26,23 +26,35 @@ type SpecOptions struct {
 	ReadonlyRootfs    bool
 	HostNetwork       bool // share the host's network namespace
 	NewPrivileges     bool // true: no_new_privs off
-	Privileged        bool // reserved
+	Privileged        bool // every capability of its own namespaces, no filter, nothing masked, no no_new_privs
 	CapAdd, CapDrop   []string
 	Seccomp           *specs.LinuxSeccomp // nil: Docker's default, resolved for the capabilities
 	SeccompUnconfined bool
-	SeccompABIs       []string // other ABIs whose programs may run under the filter: "x86", see seccomp.AllowABI
+	SeccompABIs       []string      // other ABIs whose programs may run under the filter: "x86", see seccomp.AllowABI
 	Mounts            []specs.Mount // after the default ones
 	HostIDBase        uint32        // first host id of the container's range
 	IDCount           uint32        // 65536, or 1 in single-id mode
 	CgroupsPath       string
 	UnmaskSystemPaths bool
 	Sysctls           map[string]string `json:",omitempty"` // of the container's own namespaces; they win over the defaults
+
+	Rlimits     []specs.POSIXRlimit    `json:",omitempty"`
+	ShmBytes    int64                  `json:",omitempty"` // of /dev/shm; 0: 64 MiB
+	OOMScoreAdj *int                   `json:",omitempty"`
+	KeepGroups  bool                   `json:",omitempty"` // the caller's supplementary groups instead of the user's
+	Shared      []specs.LinuxNamespace `json:",omitempty"` // not the container's own: those of Path; the host's without
+	NoShm       bool                   `json:",omitempty"` // no /dev/shm
+	Masked      []string               `json:",omitempty"` // paths that are hidden besides the default ones
+	Unmasked    []string               `json:",omitempty"` // default ones that are not; "ALL", or patterns of path.Match
+	Apparmor    string                 `json:",omitempty"` // profile, "" for none
+	Label       string                 `json:",omitempty"` // SELinux's, of processes
+	MountLabel  string                 `json:",omitempty"` // and of files
 }
 
 // NewSpec makes the config.json. Capabilities are root's; SetUser narrows them. The seccomp profile is
 // that of root's capabilities for every user: what it allows beyond, the missing capability refuses.
 func NewSpec(o SpecOptions) (*specs.Spec, error) {
-	granted, err := caps.Resolve(caps.Docker, o.CapAdd, o.CapDrop)
+	granted, err := caps.Resolve(caps.Docker, o.Added(), o.CapDrop)
 	if err != nil {
 		return nil, err
 	}
@@ -54,41 +66,65 @@ func NewSpec(o SpecOptions) (*specs.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
+	s := &specs.Spec{
+		Version: specs.Version,
+		Root:    &specs.Root{Path: "rootfs", Readonly: o.ReadonlyRootfs},
+		Process: o.process(granted),
+		Mounts:  append(o.defaultMounts(), o.Mounts...),
+		Linux: &specs.Linux{
+			CgroupsPath: o.CgroupsPath,
+			Namespaces:  o.namespaces(),
+			Sysctl:      sysctls,
+			Seccomp:     filter,
+			MountLabel:  o.MountLabel,
+		},
+	}
+	if !o.shares(specs.UTSNamespace) {
+		s.Hostname = o.Hostname
+	}
+	if _, ok := o.shared(specs.UserNamespace); !ok {
+		s.Linux.UIDMappings, s.Linux.GIDMappings = o.idMapping(), o.idMapping()
+	}
+	if o.KeepGroups {
+		s.Annotations = map[string]string{KeepGroupsAnnotation: "1"}
+	}
+	s.Linux.MaskedPaths, s.Linux.ReadonlyPaths = o.protectedPaths()
+	return s, nil
+}
+
+// KeepGroupsAnnotation has a runtime leave the supplementary groups as they are; crun knows it too.
+const KeepGroupsAnnotation = "run.oci.keep_original_groups"
+
+// Added are the capabilities that were asked for.
+func (o SpecOptions) Added() []string {
+	if o.Privileged {
+		return []string{"ALL"}
+	}
+	return o.CapAdd
+}
+
+func (o SpecOptions) process(granted []string) *specs.Process {
 	cwd := o.Cwd
 	if cwd == "" {
 		cwd = "/"
 	}
-	s := &specs.Spec{
-		Version:  specs.Version,
-		Hostname: o.Hostname,
-		Root:     &specs.Root{Path: "rootfs", Readonly: o.ReadonlyRootfs},
-		Process: &specs.Process{
-			Terminal:        o.Terminal,
-			ConsoleSize:     o.ConsoleSize,
-			Args:            o.Args,
-			Env:             o.environment(),
-			Cwd:             cwd,
-			NoNewPrivileges: !o.NewPrivileges,
-			Capabilities:    &specs.LinuxCapabilities{Bounding: granted, Effective: granted, Permitted: granted},
-		},
-		Mounts: append(defaultMounts(o.HostNetwork), o.Mounts...),
-		Linux: &specs.Linux{
-			CgroupsPath: o.CgroupsPath,
-			Namespaces:  namespaces(o.HostNetwork),
-			UIDMappings: o.idMapping(),
-			GIDMappings: o.idMapping(),
-			Sysctl:      sysctls,
-			Seccomp:     filter,
-		},
+	return &specs.Process{
+		Terminal:        o.Terminal,
+		ConsoleSize:     o.ConsoleSize,
+		Args:            o.Args,
+		Env:             o.environment(),
+		Cwd:             cwd,
+		NoNewPrivileges: !o.NewPrivileges && !o.Privileged,
+		Capabilities:    &specs.LinuxCapabilities{Bounding: granted, Effective: granted, Permitted: granted},
+		Rlimits:         o.Rlimits,
+		OOMScoreAdj:     o.OOMScoreAdj,
+		ApparmorProfile: o.Apparmor,
+		SelinuxLabel:    o.Label,
 	}
-	if !o.UnmaskSystemPaths {
-		s.Linux.MaskedPaths, s.Linux.ReadonlyPaths = maskedPaths(), readonlyPaths()
-	}
-	return s, nil
 }
 
 func (o SpecOptions) seccomp(granted []string) (*specs.LinuxSeccomp, error) {
-	if o.SeccompUnconfined {
+	if o.SeccompUnconfined || o.Privileged && o.Seccomp == nil {
 		return nil, nil
 	}
 	p := o.Seccomp
@@ -125,12 +161,12 @@ func (o SpecOptions) idCount() uint32 {
 // sysctls let an unprivileged user of the container's own network bind low ports and send echo requests.
 func (o SpecOptions) sysctls() (map[string]string, error) {
 	all := make(map[string]string, 2+len(o.Sysctls))
-	if !o.HostNetwork {
+	if !o.HostNetwork && !o.shares(specs.NetworkNamespace) {
 		all[PortStart] = "0"
 		all["net.ipv4.ping_group_range"] = fmt.Sprintf("0 %d", o.idCount()-1)
 	}
 	for name, value := range o.Sysctls {
-		if err := CheckSysctl(name, value, o.HostNetwork); err != nil {
+		if err := o.checkSysctl(name, value); err != nil {
 			return nil, err
 		}
 		all[name] = value

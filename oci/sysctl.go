@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
 // PortStart is the sysctl of the first port that a user without CAP_NET_BIND_SERVICE may bind.
@@ -30,6 +32,21 @@ func CheckSysctl(name, value string, hostNetwork bool) error {
 		return nil
 	}
 	return &SysctlError{name, "the container has none of its own; it has net.*, fs.mqueue.*, kernel.msg*, kernel.sem and kernel.shm*"}
+}
+
+// checkSysctl is CheckSysctl, and refuses what belongs to a namespace that is shared.
+func (o SpecOptions) checkSysctl(name, value string) error {
+	if err := CheckSysctl(name, value, o.HostNetwork); err != nil {
+		return err
+	}
+	kind, flag := specs.IPCNamespace, "--ipc"
+	if strings.HasPrefix(sysctlFile(name), "net/") {
+		kind, flag = specs.NetworkNamespace, "--network"
+	}
+	if o.shares(kind) {
+		return &SysctlError{name, "it belongs to a namespace that " + flag + " shares"}
+	}
+	return nil
 }
 
 // ipcSysctls are the parameters of an IPC namespace.

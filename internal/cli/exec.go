@@ -18,6 +18,7 @@ import (
 // execOptions are the flags of exec.
 type execOptions struct {
 	interactive, tty, detach bool
+	privileged               bool
 	user, workdir            string
 	env, envFile             []string
 }
@@ -30,6 +31,7 @@ func (o *execOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVarP(&o.workdir, "workdir", "w", "", "working `directory`")
 	f.StringArrayVarP(&o.env, "env", "e", nil, "set a variable, `NAME=value`; NAME alone takes it from here")
 	f.StringArrayVar(&o.envFile, "env-file", nil, "read variables from this `file`")
+	f.BoolVar(&o.privileged, "privileged", false, "give the command every capability in the container, and no seccomp filter")
 }
 
 func newExec(a *app) *cobra.Command {
@@ -67,7 +69,10 @@ func (a *app) exec(ctx context.Context, o *execOptions, name string, args []stri
 	if err != nil {
 		return err
 	}
-	eo := engine.ExecOptions{Args: args, Env: env, Cwd: o.workdir, User: o.user, Terminal: o.tty}
+	eo := engine.ExecOptions{Args: args, Env: env, Cwd: o.workdir, User: o.user, Terminal: o.tty, Privileged: o.privileged}
+	if o.privileged {
+		a.note("deckhand: warning: --privileged gives %s what root has in %s: every capability, and no seccomp filter", args[0], rec.Name)
+	}
 	if o.detach {
 		return a.spawnMonitor(ctx, &launch{Start: rec.ID, Exec: &eo})
 	}

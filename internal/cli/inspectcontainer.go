@@ -58,6 +58,7 @@ type hostConfigReport struct {
 	SecurityOpt    []string `json:"SecurityOpt"`
 	Init           bool     `json:"Init"`
 	limitsReport
+	modesReport
 
 	Sysctls map[string]string `json:"Sysctls,omitempty"`
 	Profile string            `json:"Profile,omitempty"` // directory of the profile it obeys; not docker's
@@ -106,7 +107,7 @@ func inspectContainer(s *store.Store, c *store.Container) (*containerReport, err
 		HostConfig: hostConfigOf(c, cfg), Config: containerConfig(c, cfg), ResolvedUser: st.User,
 		NetworkSettings: networkReport{
 			IPAddress: st.IP, Ports: portsOf(st.Ports),
-			Networks: map[string]endpointReport{string(cfg.Network): {st.IP}},
+			Networks: networksOf(&cfg, st),
 		},
 	}
 	if len(c.Command) > 0 {
@@ -124,16 +125,10 @@ func stateOf(st store.State) stateReport {
 
 func hostConfigOf(c *store.Container, cfg engine.Config) hostConfigReport {
 	h := hostConfigReport{
-		NetworkMode: string(cfg.Network), AutoRemove: c.AutoRemove, CapAdd: cfg.Spec.CapAdd, CapDrop: cfg.Spec.CapDrop,
+		NetworkMode: networkName(&cfg), AutoRemove: c.AutoRemove, CapAdd: cfg.Spec.CapAdd, CapDrop: cfg.Spec.CapDrop,
 		GroupAdd: cfg.GroupAdd, Privileged: cfg.Spec.Privileged, ReadonlyRootfs: cfg.Spec.ReadonlyRootfs,
-		SecurityOpt: []string{}, Init: cfg.Init, Sysctls: cfg.Spec.Sysctls, Profile: cfg.Profile,
-		limitsReport: limitsOf(cfg.Limits),
-	}
-	if !cfg.Spec.NewPrivileges {
-		h.SecurityOpt = append(h.SecurityOpt, "no-new-privileges")
-	}
-	if cfg.Spec.SeccompUnconfined {
-		h.SecurityOpt = append(h.SecurityOpt, "seccomp=unconfined")
+		SecurityOpt: securityOf(&cfg), Init: cfg.Init, Sysctls: cfg.Spec.Sysctls, Profile: cfg.Profile,
+		limitsReport: limitsOf(cfg.Limits), modesReport: modesOf(&cfg),
 	}
 	return h
 }

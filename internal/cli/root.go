@@ -165,15 +165,10 @@ func notThereYet(cmd *cobra.Command, err error) error {
 
 // dockerRunFlags are docker run's flags that run does not have.
 func dockerRunFlags() []string {
-	return strings.Fields(`add-host annotation attach blkio-weight blkio-weight-device cgroup-parent cgroupns
-		cpu-count cpu-percent cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpu-shares cpus cpuset-cpus
-		cpuset-mems detach-keys device device-cgroup-rule device-read-bps device-read-iops device-write-bps
-		device-write-iops disable-content-trust dns dns-option dns-search domainname expose gpus health-cmd
-		health-interval health-retries health-start-interval health-start-period health-timeout ip ip6 ipc
-		isolation label-file link link-local-ip log-driver log-opt mac-address memory memory-reservation
-		memory-swap memory-swappiness mount network-alias no-healthcheck oom-kill-disable oom-score-adj pid
-		pids-limit platform privileged publish-all quiet restart runtime shm-size sig-proxy storage-opt
-		ulimit userns uts volume-driver volumes-from`)
+	return strings.Fields(`annotation attach cpu-count cpu-percent detach-keys device-cgroup-rule disable-content-trust
+		domainname expose gpus health-cmd health-interval health-retries health-start-interval health-start-period
+		health-timeout isolation label-file link link-local-ip log-driver log-opt mount network-alias no-healthcheck
+		platform publish-all quiet restart runtime sig-proxy storage-opt volume-driver volumes-from`)
 }
 
 func withUsage(cmd *cobra.Command, err error) error {

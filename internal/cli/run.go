@@ -131,6 +131,9 @@ func (a *app) prepareRun(ctx context.Context, e *engine.Engine, o *runOptions, n
 	if err != nil {
 		return nil, err
 	}
+	if err := a.shareNamespaces(e.Store, o, &cfg); err != nil {
+		return nil, err
+	}
 	if err := a.obeyProfile(o, &cfg, img, name); err != nil {
 		return nil, err
 	}

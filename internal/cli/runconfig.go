@@ -26,11 +26,11 @@ func (a *app) containerConfig(o *runOptions, img *store.Image, args []string) (c
 	}
 	cfg = engine.Config{
 		User:        firstOf(o.user, ic.User),
-		GroupAdd:    o.groupAdd,
 		Init:        o.init,
 		OpenStdin:   o.interactive,
 		StopSignal:  firstOf(o.stopSignal, ic.StopSignal),
 		StopSeconds: o.stopTimeout,
+		SecurityOpt: o.security,
 	}
 	if _, err := engine.ParseSignal(firstOf(cfg.StopSignal, "SIGTERM")); err != nil {
 		return cfg, nil, err
@@ -42,10 +42,16 @@ func (a *app) containerConfig(o *runOptions, img *store.Image, args []string) (c
 		return cfg, nil, err
 	}
 	cfg.Spec.Args = command
+	if cfg.GroupAdd, err = keepGroups(&cfg.Spec, o.groupAdd); err != nil {
+		return cfg, nil, err
+	}
 	if cfg.Limits, err = o.limits.limits(); err != nil {
 		return cfg, nil, err
 	}
 	if err := o.mounts(&cfg, ic.Volumes); err != nil {
+		return cfg, nil, err
+	}
+	if err := o.process.apply(&cfg); err != nil {
 		return cfg, nil, err
 	}
 	return cfg, command, a.networkConfig(o, &cfg)
@@ -112,11 +118,12 @@ func (o *runOptions) spec(imageEnv []string, imageDir string) (oci.SpecOptions, 
 		ReadonlyRootfs: o.readOnly,
 		CapAdd:         o.capAdd,
 		CapDrop:        o.capDrop,
+		Privileged:     o.process.privileged,
 	}
 	if s.Sysctls, err = o.sysctlMap(); err != nil {
 		return s, err
 	}
-	granted, err := caps.Resolve(caps.Docker, o.capAdd, o.capDrop)
+	granted, err := caps.Resolve(caps.Docker, s.Added(), o.capDrop)
 	if err != nil {
 		return s, err
 	}
@@ -143,8 +150,11 @@ func (o *runOptions) sysctlMap() (map[string]string, error) {
 func absolute(dir string) string { return path.Join("/", dir) }
 
 func (a *app) networkConfig(o *runOptions, cfg *engine.Config) error {
-	mode, err := networkMode(o.network)
+	mode, err := ownNetwork(o.network)
 	if err != nil {
+		return err
+	}
+	if cfg.Names, err = o.names.names(); err != nil {
 		return err
 	}
 	cfg.Network = mode
@@ -173,12 +183,12 @@ func networkMode(s string) (network.Mode, error) {
 		}
 		return network.Bridge, nil
 	}
-	return "", hint.With(fmt.Errorf("network %s not found", s), "one of:  none, host, bridge, pasta")
+	return "", hint.With(fmt.Errorf("network %s not found", s), "one of:  none, host, bridge, pasta, container:NAME")
 }
 
 // defaultHostname is the short id, or the host's name where its UTS name is expected.
 func defaultHostname(cfg engine.Config, id string) string {
-	if cfg.Network == network.Host {
+	if cfg.Network == network.Host || cfg.Modes.UTS == engine.HostMode {
 		if h, err := os.Hostname(); err == nil {
 			return h
 		}

@@ -134,7 +134,7 @@ func TestApplySecurity(t *testing.T) {
 		"the last wins":       {opts: []string{"seccomp=unconfined", "seccomp=builtin"}},
 		"system paths":        {opts: []string{"systempaths=unconfined"}, want: oci.SpecOptions{UnmaskSystemPaths: true}},
 		"apparmor off":        {opts: []string{"apparmor=unconfined", "label=disable"}},
-		"apparmor profile":    {opts: []string{"apparmor=mine"}, err: `invalid --security-opt "apparmor=mine": deckhand sets no apparmor profile`},
+		"apparmor profile":    {opts: []string{"apparmor=mine"}, err: "--security-opt apparmor=mine cannot be enforced: this kernel runs without AppArmor"},
 		"not a bool":          {opts: []string{"no-new-privileges=maybe"}, err: `invalid --security-opt "no-new-privileges=maybe": maybe is neither true nor false`},
 		"unknown":             {opts: []string{"nosuch=1"}, err: `invalid --security-opt: "nosuch=1"`},
 		"missing profile":     {opts: []string{"seccomp=/nosuch.json"}, err: "opening seccomp profile (/nosuch.json) failed: open /nosuch.json: no such file or directory"},

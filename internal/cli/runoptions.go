@@ -20,6 +20,9 @@ type runOptions struct {
 	groupAdd, sysctls                []string
 	profileDir                       string
 	limits                           limitOptions
+	modes                            modeOptions
+	process                          processOptions
+	names                            nameOptions
 
 	profile       *profile.Profile // read from profileDir; nil without
 	entrypointSet bool             // --entrypoint was given, perhaps empty
@@ -39,7 +42,7 @@ func (o *runOptions) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVarP(&o.labels, "label", "l", nil, "set a label, `key=value`")
 
 	f.StringVarP(&o.user, "user", "u", "", "`user[:group]`, by name or number")
-	f.StringArrayVar(&o.groupAdd, "group-add", nil, "a further `group`")
+	f.StringArrayVar(&o.groupAdd, "group-add", nil, "a further `group`; keep-groups: those of deckhand itself")
 	f.StringVarP(&o.workdir, "workdir", "w", "", "working `directory`")
 	f.StringVar(&o.entrypoint, "entrypoint", "", "`command` instead of the image's ENTRYPOINT")
 	f.StringArrayVarP(&o.env, "env", "e", nil, "set a variable, `NAME=value`; NAME alone takes it from here")
@@ -48,7 +51,7 @@ func (o *runOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.stopSignal, "stop-signal", "", "`signal` that stops the container")
 	f.IntVar(&o.stopTimeout, "stop-timeout", 0, "`seconds` until a container being stopped is killed")
 
-	f.StringVar(&o.network, "network", "", "`mode`: none, host, bridge or pasta")
+	f.StringVar(&o.network, "network", "", "`mode`: none, host, bridge, pasta or container:NAME")
 	f.StringVar(&o.network, "net", "", "the same as --network")
 	_ = f.MarkHidden("net") // declared just above
 	f.StringArrayVarP(&o.publish, "publish", "p", nil, "publish a port, `[IP:][HOST:]CONTAINER[/udp]`")
@@ -62,5 +65,8 @@ func (o *runOptions) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.capAdd, "cap-add", nil, "grant a `capability`")
 	f.StringArrayVar(&o.capDrop, "cap-drop", nil, "take a `capability` away")
 	f.StringArrayVar(&o.sysctls, "sysctl", nil, "set a kernel parameter of the container's own, `name=value`")
-	f.StringArrayVar(&o.security, "security-opt", nil, "an `option`: no-new-privileges[=bool], seccomp=unconfined|builtin|FILE, seccomp-abi=x86|x32|arm, systempaths=unconfined")
+	f.StringArrayVar(&o.security, "security-opt", nil, "an `option`: no-new-privileges[=bool], seccomp=unconfined|builtin|FILE, seccomp-abi=x86|x32|arm, apparmor=PROFILE, label=KEY:VALUE|disable, systempaths=unconfined, mask=PATH[:PATH...], unmask=ALL|PATH[:PATH...]")
+	o.process.addFlags(f)
+	o.modes.addFlags(f)
+	o.names.addFlags(f)
 }

@@ -14,7 +14,7 @@ import (
 
 // profileDecides are the flags of run that say what a profile says.
 func profileDecides() []string {
-	return []string{"user", "group-add", "cap-add", "cap-drop", "security-opt", "sysctl"}
+	return []string{"user", "group-add", "cap-add", "cap-drop", "security-opt", "sysctl", "privileged", "device"}
 }
 
 // loadProfile reads what --profile names, and refuses flags that contradict it.

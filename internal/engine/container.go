@@ -47,6 +47,10 @@ type Config struct {
 	StopSignal  string            `json:"stopSignal,omitempty"`
 	StopSeconds int               `json:"stopSeconds,omitempty"` // 0: the default
 	Labels      map[string]string `json:"labels,omitempty"`
+	Modes       Modes             `json:"modes,omitzero"`        // whose namespaces it has
+	Devices     []Device          `json:"devices,omitempty"`     // of the host's
+	Names       Names             `json:"names,omitzero"`        // what it knows of other hosts
+	SecurityOpt []string          `json:"securityOpt,omitempty"` // as typed
 	Limits
 }
 
@@ -179,6 +183,7 @@ func (c *Container) LogPath() string { return filepath.Join(c.Dir(), LogName) }
 // a container that is kept stays as "created"; after any other error the caller decides.
 func (c *Container) Start(ctx context.Context, stdio runtime.Stdio, check func(oci.User) error) (*Running, error) {
 	s, err := c.sandbox(ctx)
+	defer s.close()
 	if err != nil {
 		return nil, c.releaseNetwork(ctx, err)
 	}
@@ -234,8 +239,14 @@ func (c *Container) sandbox(ctx context.Context) (*Sandbox, error) {
 	if err := c.connect(ctx, s); err != nil {
 		return nil, err
 	}
+	if err := c.joinModes(s); err != nil {
+		return s, err
+	}
 	if err := c.addFiles(s); err != nil {
-		return nil, err
+		return s, err
+	}
+	if err := c.addDevices(s); err != nil {
+		return s, err
 	}
 	if err := c.addVolumes(s); err != nil {
 		return nil, err
@@ -309,44 +320,6 @@ func (c *Container) connect(ctx context.Context, s *Sandbox) error {
 	return nil
 }
 
-// addFiles writes the container's own hosts, hostname and resolv.conf.
-func (c *Container) addFiles(s *Sandbox) error {
-	files := []struct {
-		name    string
-		content []byte
-	}{
-		{"hosts", c.net.Hosts()},
-		{"hostname", []byte(c.Config.Spec.Hostname + "\n")},
-		{"resolv.conf", c.net.ResolvConf()},
-	}
-	own := make([]specs.Mount, 0, len(files)+len(s.Options.Mounts))
-	for _, f := range files {
-		p := filepath.Join(s.UpperBase, f.name)
-		if err := overwrite(p, f.content); err != nil {
-			return fmt.Errorf("write the container's %s: %w", f.name, err)
-		}
-		own = append(own, specs.Mount{
-			Destination: "/etc/" + f.name, Type: "bind", Source: p,
-			Options: []string{"bind", "rprivate", "idmap"},
-		})
-	}
-	s.Options.Mounts = append(own, s.Options.Mounts...)
-	return nil
-}
-
-// overwrite writes a file that may be there, of an earlier run or another container.
-func overwrite(name string, content []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o644) //nolint:gosec // readable by every user of the container
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Truncate(int64(len(content)))
-	}
-	return errors.Join(err, f.Close())
-}
-
 func (c *Container) addVolumes(s *Sandbox) error {
 	for i, p := range c.Config.Volumes {
 		v := Volume{Path: p, Dir: filepath.Join(s.UpperBase, "volumes", strconv.Itoa(i))}
@@ -369,8 +342,7 @@ func (c *Container) recordRunning(r *Running) error {
 	if err != nil {
 		ticks = 0 // it has ended already; Wait says how
 	}
-	ids := r.Spec.Linux.UIDMappings[0]
-	extra, err := json.Marshal(runExtra{HostIDBase: ids.HostID, IDCount: ids.Size})
+	extra, err := json.Marshal(r.ids)
 	if err != nil {
 		return fmt.Errorf("encode state: %w", err)
 	}

@@ -47,6 +47,15 @@ type Sandbox struct {
 	Init        bool
 	Limits      Limits
 	Attach      func(pid int) error // runtime.StartOptions.Attach
+
+	donor *donor // whose namespaces it joins; nil: nobody's
+}
+
+// close lets go of what only the start needs; s may be nil.
+func (s *Sandbox) close() {
+	if s != nil && s.donor != nil {
+		s.donor.close()
+	}
 }
 
 // Running is a started sandbox.
@@ -59,6 +68,7 @@ type Running struct {
 	group     *cgroup.Group
 	limits    Limits
 	oomKilled bool
+	ids       runExtra
 }
 
 // releaseTimeout bounds the clearing up after a container, which must not depend on the caller's context.

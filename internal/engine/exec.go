@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +12,7 @@ import (
 	"github.com/deckhand-engine/deckhand/internal/linux/caps"
 	"github.com/deckhand-engine/deckhand/internal/linux/cgroup"
 	"github.com/deckhand-engine/deckhand/internal/linux/seccomp"
+	"github.com/deckhand-engine/deckhand/internal/network"
 	"github.com/deckhand-engine/deckhand/internal/runtime"
 	"github.com/deckhand-engine/deckhand/internal/store"
 	"github.com/deckhand-engine/deckhand/oci"
@@ -30,6 +30,8 @@ type ExecOptions struct {
 	Terminal bool
 	Size     *specs.Box // of the terminal; nil: unknown
 	Stdio    runtime.Stdio
+	// Privileged gives the process every capability of the container's user namespace and no filter.
+	Privileged bool
 	// Seccomp is the filter of this process; nil: the container's. A process that nobody traces cannot live
 	// under a filter that leaves decisions to a tracer.
 	Seccomp *specs.LinuxSeccomp
@@ -50,7 +52,11 @@ func (e *Engine) Exec(ctx context.Context, rec *store.Container, o ExecOptions) 
 	if st.Status != StatusRunning {
 		return nil, fmt.Errorf("container %s %w", rec.Name, ErrNotRunning)
 	}
-	spec, err := execSpec(cfg, st, o)
+	var extra runExtra
+	if err := extra.read(st); err != nil {
+		return nil, err
+	}
+	spec, err := execSpec(cfg, extra, o)
 	if err != nil {
 		return nil, err
 	}
@@ -62,28 +68,38 @@ func (e *Engine) Exec(ctx context.Context, rec *store.Container, o ExecOptions) 
 	if userSpec == "" {
 		userSpec, groups = cfg.User, cfg.GroupAdd
 	}
+	added := cfg.Spec.Added()
+	if o.Privileged {
+		added = caps.All()
+	}
 	group, err := openGroup(rec.ID, cfg.Limits)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = group.Close() }() // a directory
+	if o.Privileged && !e.Rootless && os.Geteuid() == 0 {
+		if err := keepDevices(group, cfg.Devices); err != nil {
+			return nil, err
+		}
+	}
 	return runtime.Exec(ctx, runtime.ExecOptions{
-		Pid:     st.Pid,
-		Spec:    spec,
-		Process: spec.Process,
-		Stdio:   o.Stdio,
-		Cgroup:  group.Dir,
-		Enter:   group.Enter,
-		Attach:  o.Attach,
+		Pid:        st.Pid,
+		StartTicks: st.StartTicks,
+		Spec:       spec,
+		Process:    spec.Process,
+		Stdio:      o.Stdio,
+		Cgroup:     group.Dir,
+		Enter:      group.Enter,
+		Attach:     o.Attach,
 		Resolve: func(root *os.File, p *specs.Process) error {
 			u, err := oci.ResolveUser(root, userSpec, groups)
 			if err != nil {
 				return err
 			}
-			if err := checkMapped(u, spec.Linux.UIDMappings[0].Size); err != nil {
+			if err := checkMapped(u, extra.IDCount); err != nil {
 				return err
 			}
-			oci.SetUser(&specs.Spec{Process: p}, u, cfg.Spec.CapAdd)
+			oci.SetUser(&specs.Spec{Process: p}, u, added)
 			return nil
 		},
 	})
@@ -92,7 +108,7 @@ func (e *Engine) Exec(ctx context.Context, rec *store.Container, o ExecOptions) 
 // execFilter is the filter of a further process; nil: the container's. A profile's filter is that of its service and
 // holds nothing that a shell beside it needs: whoever enters has the default one, for the same capabilities.
 func execFilter(cfg Config, o ExecOptions) (*specs.LinuxSeccomp, error) {
-	if o.Seccomp != nil || cfg.Profile == "" {
+	if o.Seccomp != nil || o.Privileged || cfg.Profile == "" {
 		return o.Seccomp, nil
 	}
 	granted, err := caps.Resolve(caps.Docker, cfg.Spec.CapAdd, cfg.Spec.CapDrop)
@@ -103,14 +119,15 @@ func execFilter(cfg Config, o ExecOptions) (*specs.LinuxSeccomp, error) {
 }
 
 // execSpec is the container's spec with the new process.
-func execSpec(cfg Config, st store.State, o ExecOptions) (*specs.Spec, error) {
-	var extra runExtra
-	if err := json.Unmarshal(st.Extra, &extra); err != nil {
-		return nil, fmt.Errorf("read state: %w", err)
-	}
+func execSpec(cfg Config, extra runExtra, o ExecOptions) (*specs.Spec, error) {
 	so := cfg.Spec
+	so.Shared, so.HostNetwork = cfg.Modes.hosts(), cfg.Network == network.Host
 	so.HostIDBase, so.IDCount = extra.HostIDBase, extra.IDCount
 	so.Args, so.Terminal, so.ConsoleSize = o.Args, o.Terminal, o.Size
+	if o.Privileged {
+		so.CapAdd, so.CapDrop = caps.All(), nil
+		so.NewPrivileges, so.Seccomp, so.SeccompUnconfined = true, nil, true
+	}
 	filter, err := execFilter(cfg, o)
 	if err != nil {
 		return nil, err

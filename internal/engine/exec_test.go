@@ -1,22 +1,16 @@
 package engine
 
 import (
-	"encoding/json"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
-	"github.com/deckhand-engine/deckhand/internal/store"
 	"github.com/deckhand-engine/deckhand/oci"
 )
 
 // A process that enters has the container's filter, or the one it was given, also where the container has none.
 func TestExecSeccomp(t *testing.T) {
-	extra, err := json.Marshal(runExtra{IDCount: 65536})
-	if err != nil {
-		t.Fatal(err)
-	}
 	own := &specs.LinuxSeccomp{DefaultAction: specs.ActTrace}
 	given := &specs.LinuxSeccomp{DefaultAction: specs.ActErrno}
 	tests := map[string]struct {
@@ -32,7 +26,7 @@ func TestExecSeccomp(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			s, err := execSpec(Config{Spec: tt.container}, store.State{Extra: extra}, ExecOptions{Args: []string{"true"}, Seccomp: tt.given})
+			s, err := execSpec(Config{Spec: tt.container}, runExtra{IDCount: 65536}, ExecOptions{Args: []string{"true"}, Seccomp: tt.given})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -33,10 +33,16 @@ func (e *Engine) start(ctx context.Context, s *Sandbox, r *Running) error {
 		}
 	}
 	opts := s.Options
-	if err := e.assignIDs(s.ID, &opts, r); err != nil {
+	if err := checkRlimits(opts.Rlimits); err != nil {
+		return err
+	}
+	if err := e.assignIDs(s, &opts, r); err != nil {
 		return err
 	}
 	if err := e.joinGroup(s, &opts, r); err != nil {
+		return err
+	}
+	if err := checkShared(opts.Shared, r.group); err != nil {
 		return err
 	}
 	lower, err := e.stubs(s, r)
@@ -47,6 +53,7 @@ func (e *Engine) start(ctx context.Context, s *Sandbox, r *Running) error {
 	if err != nil {
 		return err
 	}
+	dropMissing(r.Spec, opts.Shared)
 	o := runtime.StartOptions{
 		ID:   s.ID,
 		Spec: r.Spec,
@@ -63,27 +70,6 @@ func (e *Engine) start(ctx context.Context, s *Sandbox, r *Running) error {
 		o.Network = s.Network.Attach
 	}
 	return r.run(ctx, o, s)
-}
-
-// assignIDs gives the container its own range of host ids. A rootless container gets those of the user's
-// namespace instead: its own user namespace maps them one to one.
-func (e *Engine) assignIDs(id string, opts *oci.SpecOptions, r *Running) error {
-	if e.Rootless {
-		n, err := mappedIDs()
-		opts.HostIDBase, opts.IDCount = 0, n
-		opts.Mounts = withoutIDMap(opts.Mounts)
-		return err
-	}
-	ids, err := idrange.Acquire(id)
-	if err != nil {
-		return fmt.Errorf("acquire host ids: %w", err)
-	}
-	r.onRelease(func(context.Context) error {
-		ids.Release()
-		return nil
-	})
-	opts.HostIDBase, opts.IDCount = ids.HostBase, idrange.Size
-	return nil
 }
 
 // withoutIDMap takes the option off: in the user's namespace ids are the container's already.
@@ -153,7 +139,7 @@ func (e *Engine) rootfs(ctx context.Context, s *Sandbox, r *Running, on overlay)
 		NoSuid: r.Spec.Process.NoNewPrivileges,
 	}
 	if !e.Rootless {
-		o.IDMap = on.userns
+		o.IDMap = on.userns // nil without a user namespace
 	}
 	root, err := o.Mount()
 	if err != nil {
@@ -176,17 +162,16 @@ func (e *Engine) finishSpec(ctx context.Context, s *Sandbox, r *Running, root *o
 			return err
 		}
 	}
-	ids := r.Spec.Linux.UIDMappings[0]
 	if e.SingleID {
-		dropUnmapped(&u, ids.Size)
+		dropUnmapped(&u, r.ids.IDCount)
 	}
-	if err := checkMapped(u, ids.Size); err != nil {
+	if err := checkMapped(u, r.ids.IDCount); err != nil {
 		return err
 	}
 	r.User = u
-	oci.SetUser(r.Spec, u, s.Options.CapAdd)
+	oci.SetUser(r.Spec, u, s.Options.Added())
 	for _, v := range s.Volumes {
-		if err := e.prepare(ctx, v, root, int(ids.HostID)); err != nil {
+		if err := e.prepare(ctx, v, root, int(r.ids.HostIDBase)); err != nil {
 			return fmt.Errorf("fill volume %s: %w", v.Path, err)
 		}
 	}

@@ -1,0 +1,43 @@
+package engine
+
+import (
+	"errors"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/deckhand-engine/deckhand/internal/linux/cgroup"
+)
+
+// deviceRules deny every device but those that all containers have, and these.
+func deviceRules(nodes []node) []specs.LinuxDeviceCgroup {
+	rules := []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}
+	for _, d := range [...]struct{ major, minor int64 }{
+		{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 2}, {136, -1},
+	} {
+		r := specs.LinuxDeviceCgroup{Allow: true, Type: "c", Major: &d.major, Access: "rwm"}
+		if d.minor >= 0 {
+			r.Minor = &d.minor
+		}
+		rules = append(rules, r)
+	}
+	for i := range nodes {
+		rules = append(rules, nodes[i].rule())
+	}
+	return rules
+}
+
+// keepDevices has the kernel refuse a running container the devices that it was not given: a process that may change
+// mounts could take nodev off them.
+func keepDevices(g *cgroup.Group, given []Device) error {
+	if g.Path == "" {
+		return errors.New("--privileged needs a cgroup, to keep devices from the container")
+	}
+	if has, err := g.RestrictsDevices(); err != nil || has {
+		return err
+	}
+	nodes, err := nodesOf(given)
+	if err != nil {
+		return err
+	}
+	return g.Update(&specs.LinuxResources{Devices: deviceRules(nodes)})
+}
