@@ -145,13 +145,19 @@ func giveStdio(given *Stdio, p *specs.Process, m *ids) error {
 
 // limit sets what needs the parent's rights: resource limits above our own, a lower badness.
 func (c *starting) limit(plan *stage.Plan, p *specs.Process) error {
-	for _, r := range p.Rlimits {
+	if err := c.schedule(p); err != nil {
+		return err
+	}
+	for i, r := range p.Rlimits {
+		if slices.ContainsFunc(p.Rlimits[:i], func(o specs.POSIXRlimit) bool { return o.Type == r.Type }) {
+			return fmt.Errorf("process.rlimits has %s twice", r.Type)
+		}
 		resource, err := rlimit(r.Type)
 		if err != nil {
 			return err
 		}
 		if err := unix.Prlimit(c.process.Pid, resource, &unix.Rlimit{Cur: r.Soft, Max: r.Hard}, nil); err != nil {
-			return fmt.Errorf("set limit %s to %d:%d: %w", r.Type, r.Soft, r.Hard, err)
+			return fmt.Errorf("process.rlimits: set limit %s to %d:%d: %w", r.Type, r.Soft, r.Hard, err)
 		}
 		if resource == unix.RLIMIT_NOFILE { // the Go runtime in the child changes it
 			plan.Files = stage.Limit{Soft: r.Soft, Hard: r.Hard}
@@ -166,7 +172,7 @@ func (c *starting) limit(plan *stage.Plan, p *specs.Process) error {
 	}
 	if _, err := f.WriteString(strconv.Itoa(*p.OOMScoreAdj)); err != nil {
 		_ = f.Close() // the write's error is the one to report
-		return fmt.Errorf("set oom_score_adj %d: %w", *p.OOMScoreAdj, err)
+		return fmt.Errorf("process.oomScoreAdj: set oom_score_adj %d: %w", *p.OOMScoreAdj, err)
 	}
 	return f.Close()
 }

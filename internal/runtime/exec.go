@@ -24,6 +24,9 @@ type ExecOptions struct {
 	Cgroup     *os.File       // v2 directory of the container, or nil
 	Outlive    bool           // as StartOptions.Outlive
 	ExtraFiles []*os.File     // as StartOptions.ExtraFiles
+	// HookState is StartOptions.HookState, for a seccomp listener.
+	HookState func(pid int, status specs.ContainerState) ([]byte, error)
+	Warn      func(message string) // as StartOptions.Warn
 	// Resolve finishes Process from the container's root, as StartOptions.Rootfs does; may be nil.
 	Resolve func(root *os.File, p *specs.Process) error
 	// Enter is StartOptions.Enter.
@@ -53,7 +56,7 @@ func Exec(ctx context.Context, o ExecOptions) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan, err := processPlan(o.Process, spec.Linux, m)
+	plan, err := processPlan(o.Process, spec.Linux, m, o.Warn)
 	if err != nil {
 		return nil, err
 	}
@@ -79,15 +82,27 @@ func (c *starting) finishExec(plan *stage.Plan, o *ExecOptions, m *ids) error {
 	if err := c.attach(o.Attach); err != nil {
 		return err
 	}
+	affinity, err := c.setAffinity(o.Process.ExecCPUAffinity)
+	if err != nil {
+		return err
+	}
 	if err := c.limit(plan, o.Process); err != nil {
 		return err
 	}
 	if err := giveStdio(&o.Stdio, o.Process, m); err != nil {
 		return err
 	}
+	if err := affinity(); err != nil {
+		return err
+	}
 	plan.ParentDeathUnwanted = o.Outlive
+	p := &preparer{}
+	defer p.close()
+	if err := c.listener(p, plan, o.Spec, o.HookState); err != nil {
+		return err
+	}
 	plan.Extra = len(o.ExtraFiles)
-	if err := c.send(plan, o.ExtraFiles); err != nil {
+	if err := c.send(plan, append(p.files, o.ExtraFiles...)); err != nil {
 		return err
 	}
 	return c.awaitCommand()

@@ -21,7 +21,7 @@ var ErrNotWaiting = errors.New("no process waits to be started")
 // nobody waited. Any process may call it that may connect to the socket; when ctx ends the command is
 // on its way nevertheless.
 func OpenGate(ctx context.Context, path string) error {
-	sock, err := gateSocket(path, unix.Connect)
+	sock, err := socketAt(path, unix.SOCK_SEQPACKET, unix.Connect)
 	if errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ENOENT) {
 		err = ErrNotWaiting
 	}
@@ -46,7 +46,7 @@ func OpenGate(ctx context.Context, path string) error {
 
 // makeGate makes the socket that the command is to wait at.
 func makeGate(path string) (*os.File, error) {
-	sock, err := gateSocket(path, func(fd int, at unix.Sockaddr) error {
+	sock, err := socketAt(path, unix.SOCK_SEQPACKET, func(fd int, at unix.Sockaddr) error {
 		if err := unix.Fchmod(fd, 0o600); err != nil { // the mode that bind gives
 			return err
 		}
@@ -61,15 +61,15 @@ func makeGate(path string) (*os.File, error) {
 	return os.NewFile(uintptr(sock), path), nil
 }
 
-// gateSocket calls do with a new socket and the address of path, which goes by the directory's
+// socketAt calls do with a new socket and the address of path, which goes by the directory's
 // descriptor: an address has room for 107 bytes.
-func gateSocket(path string, do func(fd int, at unix.Sockaddr) error) (int, error) {
+func socketAt(path string, kind int, do func(fd int, at unix.Sockaddr) error) (int, error) {
 	dir, err := unix.Open(filepath.Dir(path), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
 	}
 	defer closeFd(dir)
-	sock, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	sock, err := unix.Socket(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
 	}

@@ -58,6 +58,8 @@ func init() {
 		"ls":      guestList,
 		"fds":     guestFds,
 		"inherit": guestInherit,
+		"machine": guestMachine,
+		"sched":   guestSched,
 		"stat":    guestStat,
 		"links":   guestLinks,
 		"env":     func([]string) error { fmt.Println(strings.Join(os.Environ(), "\n")); return nil },
@@ -148,6 +150,32 @@ func guestInherit([]string) error {
 		numbers = append(numbers, strconv.Itoa(fd))
 	}
 	fmt.Println(strings.Join(append(numbers, texts...), " "))
+	return nil
+}
+
+// guestMachine prints what uname says that personality changes.
+func guestMachine([]string) error {
+	var name unix.Utsname
+	err := unix.Uname(&name)
+	fmt.Println(unix.ByteSliceToString(name.Machine[:]))
+	return err
+}
+
+// guestSched prints policy, nice value, priority of input and output, and processors.
+func guestSched([]string) error {
+	attr, err := unix.SchedGetAttr(os.Getpid(), 0)
+	if err != nil {
+		return err
+	}
+	priority, _, errno := unix.Syscall(unix.SYS_IOPRIO_GET, 1, uintptr(os.Getpid()), 0)
+	if errno != 0 {
+		return errno
+	}
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(os.Getpid(), &set); err != nil {
+		return err
+	}
+	fmt.Println(attr.Policy, attr.Nice, priority>>13, priority&7, set.Count(), set.IsSet(0))
 	return nil
 }
 

@@ -90,6 +90,9 @@ func (p *preparer) mount(m *specs.Mount) (stage.Mount, error) {
 		o.super = slices.DeleteFunc(o.super, func(s stage.Pair) bool { return s.Key == "iversion" })
 	}
 	out.Options = append(p.mappedOptions(m.Type, o.data), o.super...)
+	if label := p.spec.Linux.MountLabel; label != "" && (m.Type == "tmpfs" || m.Type == "devpts") {
+		out.Options = append(out.Options, stage.Pair{Key: "context", Value: label})
+	}
 	if m.Source != "" {
 		out.Source = m.Source
 	}

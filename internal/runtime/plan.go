@@ -10,7 +10,6 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"github.com/deckhand-engine/deckhand/internal/linux/caps"
 	"github.com/deckhand-engine/deckhand/internal/linux/seccomp"
 	"github.com/deckhand-engine/deckhand/internal/linux/vfork"
 	"github.com/deckhand-engine/deckhand/internal/runtime/stage"
@@ -19,7 +18,7 @@ import (
 const defaultUmask = 0o022
 
 // processPlan translates the part of config.json that Start and Exec share.
-func processPlan(p *specs.Process, l *specs.Linux, m *ids) (*stage.Plan, error) {
+func processPlan(p *specs.Process, l *specs.Linux, m *ids, warn func(string)) (*stage.Plan, error) {
 	if len(p.Args) == 0 {
 		return nil, errors.New("process.args is empty")
 	}
@@ -47,7 +46,10 @@ func processPlan(p *specs.Process, l *specs.Linux, m *ids) (*stage.Plan, error) 
 	if err := checkIDs(p, m); err != nil {
 		return nil, err
 	}
-	if err := addCaps(plan, p.Capabilities); err != nil {
+	if err := addCaps(plan, p.Capabilities, warn); err != nil {
+		return nil, err
+	}
+	if err := addAttributes(plan, p, l); err != nil {
 		return nil, err
 	}
 	return plan, addSeccomp(plan, l.Seccomp)
@@ -76,29 +78,6 @@ func checkIDs(p *specs.Process, m *ids) error {
 	return nil
 }
 
-func addCaps(plan *stage.Plan, c *specs.LinuxCapabilities) error {
-	if c == nil {
-		return nil
-	}
-	for _, set := range [...]struct {
-		mask  *uint64
-		names []string
-	}{
-		{&plan.Caps.Bounding, c.Bounding},
-		{&plan.Caps.Effective, c.Effective},
-		{&plan.Caps.Permitted, c.Permitted},
-		{&plan.Caps.Inheritable, c.Inheritable},
-		{&plan.Caps.Ambient, c.Ambient},
-	} {
-		mask, err := caps.Mask(set.names)
-		if err != nil {
-			return fmt.Errorf("process.capabilities: %w", err)
-		}
-		*set.mask = mask
-	}
-	return nil
-}
-
 func addSeccomp(plan *stage.Plan, profile *specs.LinuxSeccomp) error {
 	if profile == nil {
 		return nil
@@ -119,8 +98,8 @@ func addSeccomp(plan *stage.Plan, profile *specs.LinuxSeccomp) error {
 }
 
 // startPlan translates the whole of config.json, but for the mounts.
-func startPlan(s *specs.Spec, m *ids) (*stage.Plan, error) {
-	plan, err := processPlan(s.Process, s.Linux, m)
+func startPlan(s *specs.Spec, m *ids, warn func(string)) (*stage.Plan, error) {
+	plan, err := processPlan(s.Process, s.Linux, m, warn)
 	if err != nil {
 		return nil, err
 	}

@@ -51,8 +51,11 @@ type StartOptions struct {
 	// root is not entered yet. It is called only where the spec has such hooks, and its error ends the start.
 	RuntimeHooks func(ctx context.Context, pid int) error
 	// HookState is the state, as JSON, that the hooks createContainer (creating) and startContainer
-	// (created) read, which Start runs in the container. Poststart and poststop are the caller's.
+	// (created) read, which Start runs in the container, and what a seccomp listener's supervisor is sent. Poststart and poststop are the caller's.
 	HookState func(pid int, status specs.ContainerState) ([]byte, error)
+	// Warn is told of capabilities that cannot be granted, which are left out then, as the specification
+	// has it. Nil: they are errors.
+	Warn func(message string)
 	// NoPivot covers the host's root by the container's instead of leaving it, where the root is a ramdisk
 	// that pivot_root cannot leave.
 	NoPivot bool

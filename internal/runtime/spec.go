@@ -21,22 +21,13 @@ func checkSpec(s *specs.Spec) error {
 		return errors.New("config.json needs process and linux")
 	}
 	l := s.Linux
-	p := s.Process
 	for _, f := range [...]struct {
 		name string
 		set  bool
 	}{
-		{"process.apparmorProfile", p.ApparmorProfile != ""},
-		{"process.selinuxLabel", p.SelinuxLabel != ""},
-		{"process.scheduler", p.Scheduler != nil},
-		{"process.ioPriority", p.IOPriority != nil},
-		{"process.execCPUAffinity", p.ExecCPUAffinity != nil},
 		{"linux.intelRdt", l.IntelRdt != nil},
-		{"linux.memoryPolicy", l.MemoryPolicy != nil},
-		{"linux.personality", l.Personality != nil && (l.Personality.Domain != specs.PerLinux || len(l.Personality.Flags) > 0)},
-		{"linux.mountLabel", l.MountLabel != ""},
+		{"linux.mountLabel (this kernel does not run SELinux)", l.MountLabel != "" && !hasSELinux()},
 		{"linux.netDevices", len(l.NetDevices) > 0},
-		{"linux.seccomp.listenerPath", l.Seccomp != nil && l.Seccomp.ListenerPath != ""},
 	} {
 		if f.set {
 			return &UnsupportedError{f.name}

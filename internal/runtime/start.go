@@ -116,6 +116,9 @@ func (c *starting) setUp(ctx context.Context, o *StartOptions) error {
 	if err := giveStdio(&o.Stdio, o.Spec.Process, m); err != nil {
 		return err
 	}
+	if err := c.listener(p, plan, o.Spec, o.HookState); err != nil {
+		return err
+	}
 	if err := c.makeGate(p, plan, o.Gate); err != nil {
 		return err
 	}
@@ -165,7 +168,7 @@ func (c *starting) openRoot(p *preparer, o *StartOptions) error {
 
 // plan translates the spec, and opens what comes from the host.
 func (c *starting) plan(p *preparer, o *StartOptions) (*stage.Plan, error) {
-	plan, err := startPlan(o.Spec, p.ids)
+	plan, err := startPlan(o.Spec, p.ids, o.Warn)
 	if err != nil {
 		return nil, err
 	}

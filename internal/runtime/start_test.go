@@ -329,7 +329,6 @@ func TestUnsupported(t *testing.T) {
 		field  string
 	}{
 		"intelRdt": {func(s *specs.Spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{} }, "linux.intelRdt"},
-		"apparmor": {func(s *specs.Spec) { s.Process.ApparmorProfile = "x" }, "process.apparmorProfile"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

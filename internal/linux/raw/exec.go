@@ -23,7 +23,7 @@ func Execve(f *Filter, path *byte, argv, envv []*byte) (loading, executing error
 	if err := ignorePreemption(); err != nil {
 		return err, nil
 	}
-	loaded, e := loadExecve(f.prog(), f.Flags, &words{path, &argv[0], &envv[0]})
+	loaded, e := loadExecve(f.prog(), f, &words{path, &argv[0], &envv[0]})
 	if !loaded {
 		return errno(e), nil
 	}
@@ -39,7 +39,7 @@ func Execveat(f *Filter, fd int, argv, envv []*byte) (loading, executing error) 
 	if err := ignorePreemption(); err != nil {
 		return err, nil
 	}
-	loaded, e := loadExecveat(f.prog(), f.Flags, fd, w)
+	loaded, e := loadExecveat(f.prog(), f, fd, w)
 	if !loaded {
 		return errno(e), nil
 	}
@@ -57,16 +57,16 @@ func ignorePreemption() error {
 // The functions below are nosplit: a function that looks whether its stack suffices may be preempted there.
 
 //go:nosplit
-func loadExecve(prog *sockFprog, flags uint32, w *words) (loaded bool, e syscall.Errno) {
-	if e := load(prog, flags); e != 0 {
+func loadExecve(prog *sockFprog, f *Filter, w *words) (loaded bool, e syscall.Errno) {
+	if e := load(prog, f.Flags, f.Listener); e != 0 {
 		return false, e
 	}
 	return true, execve(w)
 }
 
 //go:nosplit
-func loadExecveat(prog *sockFprog, flags uint32, fd int, w *words) (loaded bool, e syscall.Errno) {
-	if e := load(prog, flags); e != 0 {
+func loadExecveat(prog *sockFprog, f *Filter, fd int, w *words) (loaded bool, e syscall.Errno) {
+	if e := load(prog, f.Flags, f.Listener); e != 0 {
 		return false, e
 	}
 	return true, execveat(fd, w)

@@ -1,6 +1,7 @@
 package raw
 
 import (
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 )
@@ -64,7 +65,25 @@ func Setresuid(uid uint32) error {
 type Filter struct {
 	Program []byte
 	Flags   uint32
+	// Listener is where the descriptor goes that a filter with SECCOMP_FILTER_FLAG_NEW_LISTENER gives: to
+	// another thread, which the filter does not bind, before this one goes on. Nil: there is none.
+	Listener *Listener
 }
+
+// Listener hands a descriptor from a thread under its filter to one that is not.
+type Listener struct {
+	fd   atomic.Int32 // the descriptor and 1
+	done atomic.Int32
+}
+
+// Await waits for the descriptor; 0 is none yet.
+func (l *Listener) Await() (fd int, ok bool) {
+	n := l.fd.Load()
+	return int(n) - 1, n != 0
+}
+
+// Done lets the thread go on.
+func (l *Listener) Done() { l.done.Store(1) }
 
 // sockFprog is the kernel's struct sock_fprog.
 type sockFprog struct {
@@ -77,12 +96,20 @@ func (f *Filter) prog() *sockFprog {
 }
 
 // Load loads the filter on the calling thread.
-func (f *Filter) Load() error { return errno(load(f.prog(), f.Flags)) }
+func (f *Filter) Load() error { return errno(load(f.prog(), f.Flags, f.Listener)) }
 
+// load waits without a system call for the listener to be taken over.
+//
 //go:nosplit
-func load(prog *sockFprog, flags uint32) syscall.Errno {
-	_, _, e := syscall.RawSyscall(sysSeccomp, seccompSetModeFilter, uintptr(flags), uintptr(unsafe.Pointer(prog)))
-	return e
+func load(prog *sockFprog, flags uint32, l *Listener) syscall.Errno {
+	fd, _, e := syscall.RawSyscall(sysSeccomp, seccompSetModeFilter, uintptr(flags), uintptr(unsafe.Pointer(prog)))
+	if e != 0 || l == nil {
+		return e
+	}
+	l.fd.Store(int32(fd) + 1)
+	for l.done.Load() == 0 { //nolint:revive // it is set by the other thread
+	}
+	return 0
 }
 
 // NewSessionKeyring gives the process a session keyring of its own.

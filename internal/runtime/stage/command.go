@@ -125,7 +125,12 @@ func (c *child) takeFilter() *raw.Filter {
 		return nil
 	}
 	c.plan.Seccomp = nil
-	return &raw.Filter{Program: program, Flags: c.plan.SeccompFlags}
+	f := &raw.Filter{Program: program, Flags: c.plan.SeccompFlags}
+	if c.plan.NotifyFd > 0 {
+		f.Listener = &raw.Listener{}
+		c.handListenerOver(f.Listener)
+	}
+	return f
 }
 
 // loadFilter loads the filter ahead of execve. It should let pass what Go's runtime may want until then.

@@ -41,11 +41,17 @@ type Plan struct {
 	Groups              []uint32
 	SkipSetgroups       bool
 	Umask               uint32
+	Labels              []Pair // files below /proc/thread-self, and what they take
+	Personality         uint32 // PER_* and 1; 0: as it is
+	MemoryMode          uint32 // MPOL_* and 1; 0: as it is
+	MemoryNodes         []uint64
 	Files               Limit // RLIMIT_NOFILE; the parent sets the other limits
 	Caps                Caps
 	NoNewPrivileges     bool
 	Seccomp             []byte // BPF instructions
 	SeccompFlags        uint32
+	NotifyFd            int    // which descriptor is the supervisor's socket, and 1; 0: none
+	NotifyMessage       []byte // what it is sent with the listener
 	Cwd                 string
 	CreateCwd           bool
 	Args, Env           []string
@@ -119,6 +125,8 @@ func (p *Plan) fields(c *codec) {
 	}
 	list(c, &p.Mounts, (*codec).mount)
 	list(c, &p.Sysctl, (*codec).pair)
+	list(c, &p.Labels, (*codec).pair)
+	list(c, &p.MemoryNodes, number[uint64])
 	list(c, &p.Groups, number[uint32])
 	list(c, &p.Devices, (*codec).device)
 	list(c, &p.CreateHooks, (*codec).hook)
@@ -134,13 +142,15 @@ func (p *Plan) fields(c *codec) {
 	number(c, &p.RootPropagation)
 	number(c, &p.Rows)
 	number(c, &p.Columns)
-	for _, n := range []*uint32{&p.UID, &p.GID, &p.Umask, &p.SeccompFlags} {
+	for _, n := range []*uint32{&p.UID, &p.GID, &p.Umask, &p.SeccompFlags, &p.Personality, &p.MemoryMode} {
 		number(c, n)
 	}
 	for _, n := range []*uint64{&p.Caps.Bounding, &p.Caps.Effective, &p.Caps.Permitted, &p.Caps.Inheritable, &p.Caps.Ambient} {
 		number(c, n)
 	}
 	c.bytes(&p.Seccomp)
+	c.bytes(&p.NotifyMessage)
+	number(c, &p.NotifyFd)
 }
 
 func (c *codec) mount(m *Mount) {
