@@ -47,7 +47,7 @@ func (e *Error) Error() string {
 // fs.ErrNotExist where there is none. A seccomp file that it names is there, and is not read.
 func Load(dir string) (*Profile, error) {
 	name := filepath.Join(dir, FileName)
-	data, err := read(name)
+	data, err := ReadRegular(name, maxBytes)
 	if err != nil {
 		return nil, fmt.Errorf("read profile: %w", err)
 	}
@@ -64,8 +64,8 @@ func Load(dir string) (*Profile, error) {
 	return p, nil
 }
 
-// read reads a regular file of bounded size.
-func read(name string) ([]byte, error) {
+// ReadRegular reads a regular file of at most so many bytes.
+func ReadRegular(name string, most int64) ([]byte, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0) // or a pipe would keep us waiting
 	if err != nil {
 		return nil, err
@@ -78,9 +78,9 @@ func read(name string) ([]byte, error) {
 	if !st.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file", name)
 	}
-	b, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
-	if err == nil && len(b) > maxBytes {
-		err = fmt.Errorf("%s is larger than %d bytes", name, maxBytes)
+	b, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(b)) > most {
+		err = fmt.Errorf("%s is larger than %d bytes", name, most)
 	}
 	return b, err
 }
@@ -104,7 +104,7 @@ func (p *Profile) Filter(dir string) (*specs.LinuxSeccomp, error) {
 		return nil, nil
 	}
 	name := filepath.Join(dir, p.Seccomp)
-	data, err := read(name)
+	data, err := ReadRegular(name, maxBytes)
 	if err != nil {
 		return nil, fmt.Errorf("read seccomp profile: %w", err)
 	}

@@ -51,7 +51,7 @@ func (p *Profile) FilterContent(dir string) ([]byte, error) {
 	if p.Seccomp == "" {
 		return nil, nil
 	}
-	content, err := read(filepath.Join(dir, p.Seccomp))
+	content, err := ReadRegular(filepath.Join(dir, p.Seccomp), maxBytes)
 	if err != nil {
 		return nil, fmt.Errorf("read seccomp profile: %w", err)
 	}

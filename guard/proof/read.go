@@ -5,11 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/deckhand-engine/deckhand/guard/profile"
 	"github.com/deckhand-engine/deckhand/internal/hint"
@@ -22,7 +18,7 @@ const maxBytes = 64 << 20
 // fs.ErrNotExist where there is none.
 func Read(dir string) (*Proof, error) {
 	name := filepath.Join(dir, FileName)
-	data, err := readRegular(name)
+	data, err := profile.ReadRegular(name, maxBytes)
 	if err != nil {
 		return nil, fmt.Errorf("read proof: %w", err)
 	}
@@ -31,27 +27,6 @@ func Read(dir string) (*Proof, error) {
 		return nil, hint.With(fmt.Errorf("read proof %s: %w", name, err), hint.Of(err)...)
 	}
 	return p, nil
-}
-
-// readRegular reads a regular file of bounded size.
-func readRegular(name string) ([]byte, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0) // or a pipe would keep us waiting
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // read only
-	st, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", name)
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
-	if err == nil && len(b) > maxBytes {
-		err = fmt.Errorf("%s is larger than %d bytes", name, maxBytes)
-	}
-	return b, err
 }
 
 // Parse reads the content of proof.json. The profile in it is one that deckhand obeys, and [Files] can write all of

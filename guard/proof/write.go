@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/deckhand-engine/deckhand/guard/profile"
 	"github.com/deckhand-engine/deckhand/internal/hint"
 )
 
@@ -108,7 +109,7 @@ func lookAbove(dir string) error {
 
 // isProof reports whether the file is a proof, of any version.
 func isProof(name string) bool {
-	data, err := readRegular(name)
+	data, err := profile.ReadRegular(name, maxBytes)
 	if err != nil {
 		return false
 	}

@@ -14,18 +14,6 @@ import (
 	"github.com/deckhand-engine/deckhand/internal/ui"
 )
 
-func TestParseBuildArgs(t *testing.T) {
-	env := func(k string) (string, bool) {
-		v, ok := map[string]string{"SET": "from the environment", "EMPTY": ""}[k]
-		return v, ok
-	}
-	got := parseBuildArgs([]string{"A=1", "B=x=y", "C=", "SET", "EMPTY", "UNSET", "A=2"}, env)
-	want := map[string]string{"A": "2", "B": "x=y", "C": "", "SET": "from the environment", "EMPTY": ""}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Errorf("(-want +got):\n%s", d)
-	}
-}
-
 func TestParsePairs(t *testing.T) {
 	tests := map[string]struct {
 		in       []string

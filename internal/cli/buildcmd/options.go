@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/deckhand-engine/deckhand/guard"
 	"github.com/deckhand-engine/deckhand/internal/build"
 	"github.com/deckhand-engine/deckhand/internal/layer"
 	"github.com/deckhand-engine/deckhand/internal/ui"
@@ -82,7 +83,7 @@ func (o *options) buildOptions(context string, in io.Reader) (build.Options, err
 	if bo.Tags, err = parseTags(o.tags); err != nil {
 		return bo, &usageError{err}
 	}
-	bo.BuildArgs = parseBuildArgs(o.buildArgs, os.LookupEnv)
+	bo.BuildArgs = guard.BuildArgs(o.buildArgs, os.LookupEnv)
 	if bo.Labels, err = parsePairs("label", o.labels, true); err != nil {
 		return bo, &usageError{err}
 	}
@@ -222,21 +223,6 @@ func parseTags(tags []string) ([]ref.Reference, error) {
 		out = append(out, r)
 	}
 	return out, nil
-}
-
-// parseBuildArgs reads NAME=VALUE; a NAME alone takes the environment's value, or is left out without one.
-func parseBuildArgs(args []string, env func(string) (string, bool)) map[string]string {
-	out := map[string]string{}
-	for _, a := range args {
-		k, v, ok := strings.Cut(a, "=")
-		if !ok {
-			if v, ok = env(k); !ok {
-				continue
-			}
-		}
-		out[k] = v
-	}
-	return out
 }
 
 func parsePairs(flag string, args []string, valueOptional bool) (map[string]string, error) {

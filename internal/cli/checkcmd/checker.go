@@ -33,7 +33,7 @@ func (o *options) checker(std files, first string) (*check.Checker, error) {
 	}
 	source := imagesource.New(imagesource.Options{Store: s, Client: client, Offline: o.offline, Layers: o.layers})
 	c := &check.Checker{
-		Env:        guard.Env{Images: source, Args: o.args(), Target: o.target},
+		Env:        guard.Env{Images: source, Args: guard.BuildArgs(o.buildArgs, os.LookupEnv), Target: o.target},
 		Policy:     p,
 		Texts:      o.texts,
 		Containers: source,

@@ -3,7 +3,6 @@ package checkcmd
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -181,21 +180,6 @@ func kinds() []string {
 		names = append(names, string(k))
 	}
 	return names
-}
-
-// args are the --build-arg values.
-func (o *options) args() map[string]string {
-	args := map[string]string{}
-	for _, a := range o.buildArgs {
-		name, value, ok := strings.Cut(a, "=")
-		if !ok {
-			if value, ok = os.LookupEnv(name); !ok {
-				continue
-			}
-		}
-		args[name] = value
-	}
-	return args
 }
 
 // textKind is --kind.

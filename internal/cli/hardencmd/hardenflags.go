@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/deckhand-engine/deckhand/guard"
 	"github.com/deckhand-engine/deckhand/guard/harden"
 	"github.com/deckhand-engine/deckhand/internal/engine"
 	"github.com/deckhand-engine/deckhand/internal/lab"
@@ -206,7 +207,7 @@ func (o *hardenOptions) labOptions(e *engine.Engine, s *subject) lab.Options {
 // options are those of the work on a subject, but for what it works with.
 func (o *hardenOptions) options(s *subject) harden.Options {
 	return harden.Options{
-		Source: s.source, Name: s.name, Dockerfile: s.dockerfile, Target: o.target, BuildArgs: o.args(),
+		Source: s.source, Name: s.name, Dockerfile: s.dockerfile, Target: o.target, BuildArgs: guard.BuildArgs(o.buildArgs, os.LookupEnv),
 		UID: o.uid, GID: o.gid, Keep: o.keepCaps,
 		Checks: harden.Checks{Check: o.check, CheckHost: o.checkHost, Exercise: o.exercise, From: o.checkFrom()},
 	}
@@ -223,19 +224,4 @@ func (o *hardenOptions) checkFrom() string {
 		return "--check-host"
 	}
 	return ""
-}
-
-// args are the --build-arg values.
-func (o *hardenOptions) args() map[string]string {
-	args := map[string]string{}
-	for _, a := range o.buildArgs {
-		name, value, ok := strings.Cut(a, "=")
-		if !ok {
-			if value, ok = os.LookupEnv(name); !ok {
-				continue
-			}
-		}
-		args[name] = value
-	}
-	return args
 }
