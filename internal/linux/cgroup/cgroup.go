@@ -30,6 +30,7 @@ type Group struct {
 	handle  *os.File // the home
 	members []member // of version 1
 	host    *host    // nil: this one
+	fresh   bool     // nothing is in it yet
 }
 
 // New makes deckhand/<id> without limits. Where no tree is writable (rootless without delegation) Path is "" and err

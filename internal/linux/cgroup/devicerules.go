@@ -175,11 +175,15 @@ func (r deviceRule) verdict() []instruction {
 }
 
 // restrictV1 writes the rules to a version 1 group. Its list is all devices with exceptions, or none: the first rule must
-// say which, and exceptions cannot take back a part of one another.
-func restrictV1(dir string, rules []deviceRule) error {
+// say which, and exceptions cannot take back a part of one another. What cannot be said is an error where nothing else
+// restricts the group.
+func restrictV1(dir string, rules []deviceRule, alone bool) error {
 	writes, err := deviceWrites(rules)
-	if err != nil {
+	if err != nil && alone {
 		return err
+	}
+	if err != nil {
+		writes = []write{{"devices.allow", "a"}}
 	}
 	for _, w := range writes {
 		if err := writeFile(filepath.Join(dir, w.file), w.value); err != nil {

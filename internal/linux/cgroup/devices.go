@@ -9,7 +9,6 @@ import (
 	"slices"
 	"unsafe"
 
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -56,36 +55,55 @@ var standardDevices = []Device{
 	{Major: 136, Minor: anyMinor},
 }
 
-// restrict sets the container's device rules: of the unified tree by a program, of version 1 by its files. An empty
-// list leaves them as they are.
-func (g *Group) restrict(list []specs.LinuxDeviceCgroup) error {
-	if len(list) == 0 {
+// deviceFiles reports whether rules are to be in the files of version 1. Beside the unified tree they are for other
+// programs to read, so that no container is moved for them.
+func (g *Group) deviceFiles(h *host) bool {
+	return h.v1Of("devices") != nil && (g.Dir == nil || g.fresh)
+}
+
+// restrict sets the container's device rules: of the unified tree by a program, of version 1 by its files. None leave
+// them as they are.
+func (g *Group) restrict(rules []deviceRule) error {
+	if len(rules) == 0 {
 		return nil
 	}
-	rules, err := parseDevices(list)
+	m := g.memberOf("devices")
+	if m != nil {
+		if err := restrictV1(m.dir, rules, g.Dir == nil); err != nil {
+			return err
+		}
+	}
+	if g.Dir == nil {
+		if m == nil {
+			return refuse("devices", "this machine has no cgroup controller devices")
+		}
+		return nil
+	}
+	return notPermitted(replaceDevices(int(g.Dir.Fd()), rules))
+}
+
+// replaceDevices attaches a program in the place of those that are there.
+func replaceDevices(group int, rules []deviceRule) error {
+	before, err := attachedDevices(group)
 	if err != nil {
 		return err
 	}
-	if g.Dir == nil {
-		return restrictV1(g.memberOf("devices").dir, rules)
-	}
-	before, err := attachedDevices(int(g.Dir.Fd()))
-	if err != nil {
-		return notPermitted(err)
-	}
 	fd, err := loadDevices(rules)
 	if err != nil {
-		return notPermitted(err)
+		return err
 	}
 	defer func() { _ = unix.Close(fd) }() // the group holds it
-	if err := attachDevices(int(g.Dir.Fd()), fd); err != nil {
-		return notPermitted(err)
+	if err := attachDevices(group, fd); err != nil {
+		return err
 	}
-	return detachDevices(int(g.Dir.Fd()), before)
+	return detachDevices(group, before)
 }
 
 // notPermitted names the field.
 func notPermitted(err error) error {
+	if err == nil {
+		return nil
+	}
 	why := "the rule cannot be set"
 	if errors.Is(err, fs.ErrPermission) {
 		why = "this user may give a cgroup no rule for devices"

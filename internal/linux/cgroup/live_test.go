@@ -185,7 +185,7 @@ func TestDevices(t *testing.T) {
 		{kinds: isAny, major: any32, minor: any32, access: accessAll},
 		{allow: true, kinds: isChar, major: 1, minor: 3, access: accessRead | accessWrite},
 		{allow: true, kinds: isChar, major: 1, minor: 5, access: accessRead},
-	}); err != nil {
+	}, true); err != nil {
 		t.Fatal(err)
 	}
 	checkDevices(t, v1)
@@ -214,6 +214,11 @@ func TestDevicesUpdated(t *testing.T) {
 		}}
 	}
 	g := makeLimited(t, "replaced", rules(5))
+	if m := g.memberOf("devices"); m != nil {
+		if got := fileOf(t, g, "devices", "devices.list"); got != "c 1:3 rwm\nc 1:5 rwm" {
+			t.Errorf("other programs read %q", got)
+		}
+	}
 	for range 70 { // a group holds 64 rules
 		if err := g.Update(rules(7)); err != nil {
 			t.Fatal(err)

@@ -46,9 +46,11 @@ func (h *host) makeGroup(path string, r *specs.LinuxResources) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
+	g.fresh = true
 	if err := g.set(list, r.Devices); err != nil {
 		return nil, errors.Join(err, g.Remove())
 	}
+	g.fresh = false
 	return g, nil
 }
 
@@ -214,10 +216,11 @@ func (g *Group) set(list []setting, devices []specs.LinuxDeviceCgroup) error {
 			controllers = append(controllers, list[i].controller)
 		}
 	}
-	if len(devices) > 0 && g.Dir == nil {
-		if h.v1Of("devices") == nil {
-			return refuse("devices", "this machine has no cgroup controller devices")
-		}
+	rules, err := parseDevices(devices)
+	if err != nil {
+		return err
+	}
+	if len(rules) > 0 && g.deviceFiles(h) {
 		controllers = append(controllers, "devices")
 	}
 	added, err := g.join(h, g.rel(h), controllers)
@@ -230,7 +233,7 @@ func (g *Group) set(list []setting, devices []specs.LinuxDeviceCgroup) error {
 	if err := putAll(list, g.dirOf); err != nil {
 		return err
 	}
-	if err := g.restrict(devices); err != nil {
+	if err := g.restrict(rules); err != nil {
 		return err
 	}
 	return g.move(added)
