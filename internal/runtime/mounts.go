@@ -60,10 +60,7 @@ func (p *preparer) mount(m *specs.Mount) (stage.Mount, error) {
 	if target == "/" {
 		return stage.Mount{}, errors.New("the root cannot be mounted over")
 	}
-	o, err := parseOptions(m.Options)
-	if err != nil {
-		return stage.Mount{}, err
-	}
+	o := parseOptions(m.Options)
 	out := stage.Mount{Type: m.Type, Target: target, Propagation: o.propagation}
 	switch {
 	case o.remount:
@@ -75,14 +72,18 @@ func (p *preparer) mount(m *specs.Mount) (stage.Mount, error) {
 	case m.Type == "cgroup":
 		out.Type = "cgroup2"
 	}
-	if out.Type == "" {
-		return stage.Mount{}, errors.New("neither a type nor bind")
-	}
-	if o.idmap || len(m.UIDMappings)+len(m.GIDMappings) > 0 {
-		return stage.Mount{}, &UnsupportedError{"mounts.options idmap of a new " + m.Type}
-	}
-	if o.copyUp && m.Type != "tmpfs" {
-		return stage.Mount{}, &UnsupportedError{"mounts.options tmpcopyup of a " + m.Type}
+	return out, p.newFilesystem(&out, m, o)
+}
+
+// newFilesystem plans a mount of a filesystem that the child makes.
+func (p *preparer) newFilesystem(out *stage.Mount, m *specs.Mount, o *options) error {
+	switch {
+	case out.Type == "":
+		return errors.New("neither a type nor bind")
+	case o.idmap || len(m.UIDMappings)+len(m.GIDMappings) > 0:
+		return &UnsupportedError{"mounts.options idmap of a new " + m.Type}
+	case o.copyUp && m.Type != "tmpfs":
+		return &UnsupportedError{"mounts.options tmpcopyup of a " + m.Type}
 	}
 	out.CopyUp = o.copyUp
 	out.Attrs = o.set | o.recSet // what they clear is not set on a new mount
@@ -93,10 +94,10 @@ func (p *preparer) mount(m *specs.Mount) (stage.Mount, error) {
 	if label := p.spec.Linux.MountLabel; label != "" && (m.Type == "tmpfs" || m.Type == "devpts") {
 		out.Options = append(out.Options, stage.Pair{Key: "context", Value: label})
 	}
-	if m.Source != "" {
+	if m.Source != "" && m.Source != m.Type {
 		out.Source = m.Source
 	}
-	return out, nil
+	return nil
 }
 
 // mappedOptions leaves out devpts' group where it has no place in the user namespace, as podman does.
@@ -136,8 +137,8 @@ func (p *preparer) lent(fstype string) string {
 		if l.fstype != fstype {
 			continue
 		}
-		path, own := namespace(p.spec, l.namespace)
-		if !own || path != "" && fstype == "sysfs" {
+		joined, own := namespace(p.spec, l.namespace)
+		if !own || joined != "" && fstype == "sysfs" {
 			return l.path
 		}
 	}
