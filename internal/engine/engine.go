@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"slices"
 	"time"
 
@@ -48,12 +49,19 @@ type Sandbox struct {
 	Limits      Limits
 	Attach      func(pid int) error // runtime.StartOptions.Attach
 
-	donor *donor // whose namespaces it joins; nil: nobody's
+	donor    *donor              // whose namespaces it joins; nil: nobody's
+	detached map[string]*os.File // runtime.StartOptions.Detached
 }
 
 // close lets go of what only the start needs; s may be nil.
 func (s *Sandbox) close() {
-	if s != nil && s.donor != nil {
+	if s == nil {
+		return
+	}
+	for _, f := range s.detached {
+		_ = f.Close() // a mount: nothing to lose; the runtime may have closed it
+	}
+	if s.donor != nil {
 		s.donor.close()
 	}
 }

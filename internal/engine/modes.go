@@ -184,9 +184,10 @@ func (d *donor) lendShm(s *Sandbox) error {
 	if err != nil {
 		return fmt.Errorf("join /dev/shm: %w", err)
 	}
-	d.files = append(d.files, shm)
+	const source = "shm" // it has no path here
+	s.detached = map[string]*os.File{source: shm}
 	s.Options.Mounts = append(s.Options.Mounts, specs.Mount{
-		Destination: "/dev/shm", Type: "bind", Source: descriptorPath(shm), Options: []string{"bind", "nosuid", "noexec", "nodev"},
+		Destination: "/dev/shm", Type: "bind", Source: source, Options: []string{"bind", "nosuid", "noexec", "nodev"},
 	})
 	return nil
 }

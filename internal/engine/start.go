@@ -60,11 +60,12 @@ func (e *Engine) start(ctx context.Context, s *Sandbox, r *Running) error {
 		Rootfs: func(userns *os.File) (*os.File, error) {
 			return e.rootfs(ctx, s, r, overlay{lower, userns})
 		},
-		Attach: s.Attach,
-		Stdio:  s.Stdio,
-		Init:   s.Init,
-		Cgroup: r.group.Dir,
-		Enter:  r.group.Enter,
+		Detached: s.detached,
+		Attach:   s.Attach,
+		Stdio:    s.Stdio,
+		Init:     s.Init,
+		Cgroup:   r.group.Dir,
+		Enter:    r.group.Enter,
 	}
 	if s.Network != nil {
 		o.Network = s.Network.Attach

@@ -21,6 +21,7 @@ type preparer struct {
 	spec        *specs.Spec
 	ids         *ids
 	strictIDMap bool
+	detached    map[string]*os.File // StartOptions.Detached
 	userns      *os.File
 	files       []*os.File // sent to the child in this order; the first is the root
 	nodes       *os.File   // a filesystem for device nodes, once there is one
@@ -60,7 +61,10 @@ func (p *preparer) mount(m *specs.Mount) (stage.Mount, error) {
 	if target == "/" {
 		return stage.Mount{}, errors.New("the root cannot be mounted over")
 	}
-	o := parseOptions(m.Options)
+	o, err := parseOptions(m.Options)
+	if err != nil {
+		return stage.Mount{}, err
+	}
 	out := stage.Mount{Type: m.Type, Target: target, Propagation: o.propagation}
 	switch {
 	case o.remount:
@@ -72,18 +76,14 @@ func (p *preparer) mount(m *specs.Mount) (stage.Mount, error) {
 	case m.Type == "cgroup":
 		out.Type = "cgroup2"
 	}
-	return out, p.newFilesystem(&out, m, o)
-}
-
-// newFilesystem plans a mount of a filesystem that the child makes.
-func (p *preparer) newFilesystem(out *stage.Mount, m *specs.Mount, o *options) error {
-	switch {
-	case out.Type == "":
-		return errors.New("neither a type nor bind")
-	case o.idmap || len(m.UIDMappings)+len(m.GIDMappings) > 0:
-		return &UnsupportedError{"mounts.options idmap of a new " + m.Type}
-	case o.copyUp && m.Type != "tmpfs":
-		return &UnsupportedError{"mounts.options tmpcopyup of a " + m.Type}
+	if out.Type == "" {
+		return stage.Mount{}, errors.New("neither a type nor bind")
+	}
+	if o.idmap || len(m.UIDMappings)+len(m.GIDMappings) > 0 {
+		return stage.Mount{}, &UnsupportedError{"mounts.options idmap of a new " + m.Type}
+	}
+	if o.copyUp && m.Type != "tmpfs" {
+		return stage.Mount{}, &UnsupportedError{"mounts.options tmpcopyup of a " + m.Type}
 	}
 	out.CopyUp = o.copyUp
 	out.Attrs = o.set | o.recSet // what they clear is not set on a new mount
@@ -94,10 +94,10 @@ func (p *preparer) newFilesystem(out *stage.Mount, m *specs.Mount, o *options) e
 	if label := p.spec.Linux.MountLabel; label != "" && (m.Type == "tmpfs" || m.Type == "devpts") {
 		out.Options = append(out.Options, stage.Pair{Key: "context", Value: label})
 	}
-	if m.Source != "" && m.Source != m.Type {
+	if m.Source != "" {
 		out.Source = m.Source
 	}
-	return nil
+	return out, nil
 }
 
 // mappedOptions leaves out devpts' group where it has no place in the user namespace, as podman does.
@@ -137,8 +137,8 @@ func (p *preparer) lent(fstype string) string {
 		if l.fstype != fstype {
 			continue
 		}
-		joined, own := namespace(p.spec, l.namespace)
-		if !own || joined != "" && fstype == "sysfs" {
+		path, own := namespace(p.spec, l.namespace)
+		if !own || path != "" && fstype == "sysfs" {
 			return l.path
 		}
 	}
@@ -182,9 +182,12 @@ func (p *preparer) bind(out *stage.Mount, m *specs.Mount, o *options) error {
 	if o.copyUp {
 		return &UnsupportedError{"mounts.options tmpcopyup of a bind mount"}
 	}
-	src, err := mount.Clone(m.Source, o.recursive)
-	if err != nil {
-		return err
+	src, ok := p.detached[m.Source]
+	if !ok {
+		var err error
+		if src, err = mount.Clone(m.Source, o.recursive); err != nil {
+			return err
+		}
 	}
 	p.add(out, src)
 	out.Source, out.Propagation = m.Source, 0

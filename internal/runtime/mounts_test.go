@@ -381,7 +381,10 @@ func TestParseOptions(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := parseOptions(tt.words)
+			got, err := parseOptions(tt.words)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if diff := cmp.Diff(tt.want, *got, cmp.AllowUnexported(options{})); diff != "" {
 				t.Error(diff)
 			}

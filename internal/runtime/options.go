@@ -62,7 +62,7 @@ func attributeOf(name string) (attribute, bool) {
 
 // parseOptions sorts a mount's options; what is neither an attribute nor a word of the specification
 // is for the filesystem.
-func parseOptions(words []string) *options {
+func parseOptions(words []string) (*options, error) {
 	o := &options{}
 	for _, w := range words {
 		if a, ok := attributeOf(w); ok {
@@ -75,9 +75,11 @@ func parseOptions(words []string) *options {
 			o.dev = w == "rdev" || o.dev && w != "rnodev"
 			continue
 		}
-		o.word(w)
+		if err := o.word(w); err != nil {
+			return nil, err
+		}
 	}
-	return o
+	return o, nil
 }
 
 // propagations gives the propagation of that name, 0 where there is none.
@@ -95,7 +97,7 @@ func propagations(name string) uint64 {
 	return 0
 }
 
-func (o *options) word(w string) {
+func (o *options) word(w string) error {
 	switch w {
 	case "", "defaults", "async", "silent", "loud":
 	case "bind":
@@ -116,9 +118,10 @@ func (o *options) word(w string) {
 	default:
 		if p := propagations(strings.TrimPrefix(w, "r")); p != 0 {
 			o.propagation, o.recPropagation = p, w[0] == 'r'
-			return
+			return nil
 		}
 		key, value, _ := strings.Cut(w, "=")
 		o.data = append(o.data, stage.Pair{Key: key, Value: value})
 	}
+	return nil
 }

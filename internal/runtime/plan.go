@@ -97,12 +97,17 @@ func addSeccomp(plan *stage.Plan, profile *specs.LinuxSeccomp) error {
 	return nil
 }
 
+// KeepGroups is the annotation that leaves the supplementary groups of the caller to the process instead of process.user's;
+// crun knows it too.
+const KeepGroups = "run.oci.keep_original_groups"
+
 // startPlan translates the whole of config.json, but for the mounts.
 func startPlan(s *specs.Spec, m *ids, warn func(string)) (*stage.Plan, error) {
 	plan, err := processPlan(s.Process, s.Linux, m, warn)
 	if err != nil {
 		return nil, err
 	}
+	plan.SkipSetgroups = plan.SkipSetgroups || s.Annotations[KeepGroups] == "1"
 	plan.NewUser = newNamespace(s, specs.UserNamespace)
 	plan.NewCgroup = newNamespace(s, specs.CgroupNamespace)
 	plan.NewNetwork = newNamespace(s, specs.NetworkNamespace)

@@ -33,6 +33,9 @@ type StartOptions struct {
 	// runtime closes it. It may still change Spec.Process (user, env, cwd), e.g. after reading
 	// the root's passwd file: the spec is sent to the child after it returns.
 	Rootfs func(userns *os.File) (root *os.File, err error)
+	// Detached are mounts that bind mounts of Spec are made of, by their Source, instead of clones of what is there. They
+	// belong to Start.
+	Detached map[string]*os.File
 	// Network sets up the new network namespace; runs while the child mounts. Nil: loopback only.
 	Network func(ctx context.Context, netns *os.File, pid int) error
 	// Attach is called with the child's pid before it does anything for the container, so that a tracer

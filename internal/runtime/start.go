@@ -98,7 +98,7 @@ func (c *starting) setUp(ctx context.Context, o *StartOptions) error {
 	if err != nil {
 		return err
 	}
-	p := &preparer{spec: o.Spec, ids: m, strictIDMap: o.StrictIDMap}
+	p := &preparer{spec: o.Spec, ids: m, strictIDMap: o.StrictIDMap, detached: o.Detached}
 	defer p.close()
 	if err := c.openRoot(p, o); err != nil {
 		return err
@@ -122,11 +122,6 @@ func (c *starting) setUp(ctx context.Context, o *StartOptions) error {
 	if err := c.makeGate(p, plan, o.Gate); err != nil {
 		return err
 	}
-	return c.goOn(ctx, p, plan, o)
-}
-
-// goOn has the child carry out its plan.
-func (c *starting) goOn(ctx context.Context, p *preparer, plan *stage.Plan, o *StartOptions) error {
 	if err := c.hooks(p, plan, o); err != nil {
 		return err
 	}

@@ -10,8 +10,7 @@ import (
 )
 
 // CloneIn makes a detached copy of a mount that a process of another mount namespace sees at path. No symbolic link is
-// followed: what is there is that process's to say. The caller closes it. To use it where /proc/self/fd names it takes
-// Linux 6.15.
+// followed: what is there is that process's to say. The caller closes it.
 func CloneIn(pid int, path string) (*os.File, error) {
 	target, err := os.Open("/proc/" + strconv.Itoa(pid) + "/ns/mnt")
 	if err != nil {

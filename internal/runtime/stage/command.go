@@ -111,11 +111,7 @@ func execute(c *child) error {
 	if p.Init {
 		return c.executeInit(envv)
 	}
-	filter := c.takeFilter()
-	if err := c.limitResources(); err != nil {
-		return err
-	}
-	loading, executing := raw.Execve(filter, path, argv, envv)
+	loading, executing := raw.Execve(c.takeFilter(), path, argv, envv)
 	if loading != nil {
 		return notLoaded(loading)
 	}
@@ -145,9 +141,6 @@ func (c *child) loadFilter() error {
 	}
 	if err := c.shut(); err != nil {
 		return fail("lock the door behind", err)
-	}
-	if err := c.limitResources(); err != nil { // the filter may not know the call
-		return err
 	}
 	return notLoaded(f.Load())
 }
