@@ -24,7 +24,7 @@ func TestHooks(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "out")
 	state := &State{OCIVersion: "1.0.0", ID: "x", Pid: 7, Status: specs.StateCreating, Bundle: "/b"}
 	hooks := &specs.Hooks{
-		Prestart:      []specs.Hook{shell("cat >>" + out)},
+		Prestart:      []specs.Hook{shell("cat >>" + out)}, //nolint:staticcheck // deprecated, and to be called all the same
 		CreateRuntime: []specs.Hook{shell("echo $0 $A$PATH >>" + out), shell("exit 3"), shell("echo no >>" + out)},
 		Poststop:      []specs.Hook{shell("echo said >&2; exit 4"), shell("echo still >>" + out)},
 	}
@@ -62,7 +62,7 @@ func TestHookTimeout(t *testing.T) {
 	h := shell("exec sleep 100")
 	second := 1
 	h.Timeout = &second
-	err := runHooks(t.Context(), &specs.Hooks{Prestart: []specs.Hook{h}}, pointPrestart, &State{})
+	err := runHooks(t.Context(), &specs.Hooks{CreateRuntime: []specs.Hook{h}}, pointCreateRuntime, &State{})
 	if err == nil || !strings.Contains(err.Error(), "it took more than 1s") {
 		t.Errorf("error %v", err)
 	}
