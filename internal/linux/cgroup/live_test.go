@@ -180,7 +180,7 @@ func TestDevices(t *testing.T) {
 	if err := makeDir(v1.members[0].dir); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = removeGroup(v1.members[0].dir); v1.members[0].removeParent() })
+	t.Cleanup(func() { _ = removeGroup(v1.members[0].dir); removeParents(v1.members[0].dir, true) })
 	if err := restrictV1(v1.members[0].dir, []deviceRule{
 		{kinds: isAny, major: any32, minor: any32, access: accessAll},
 		{allow: true, kinds: isChar, major: 1, minor: 3, access: accessRead | accessWrite},
@@ -387,6 +387,41 @@ func TestSweepRemovesMembers(t *testing.T) {
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is left: %v", dir, err)
 		}
+	}
+}
+
+// TestNestedPaths removes the groups above that are empty, and sweeps none that is being made below another.
+func TestNestedPaths(t *testing.T) {
+	need.Root(t)
+	top := testID("above")
+	g, err := Make(top+"/mid/leaf", &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: new(int64(10))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Sweep(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(g.Path); err != nil {
+		t.Errorf("it was swept: %v", err)
+	}
+	dirs := append(dirsOf(g), g.Path)
+	if err := g.Remove(); err != nil {
+		t.Error(err)
+	}
+	for _, dir := range dirs {
+		if _, err := os.Stat(strings.TrimSuffix(dir, "/mid/leaf")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a group above %s is left: %v", dir, err)
+		}
+	}
+	if g, err = Make(top+"/mid/leaf", nil); err != nil {
+		t.Fatal(err)
+	}
+	_ = g.Close()
+	if err := Sweep(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(strings.TrimSuffix(g.Path, "/mid/leaf")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a group above is left: %v", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,11 +29,11 @@ func (g *Group) Remove() error {
 		if err := removeGroup(m.dir); err != nil {
 			return err
 		}
-		m.removeParent()
+		removeParents(m.dir, true)
 	}
 	err := removeGroup(g.Path)
-	if m := g.memberOf("freezer"); err == nil && m != nil && m.dir == g.Path {
-		m.removeParent()
+	if err == nil {
+		removeParents(g.Path, g.memberOf("freezer") != nil)
 	}
 	return err
 }
@@ -53,10 +54,14 @@ func removeGroup(path string) error {
 	}
 }
 
-// removeParent removes version 1's group of all containers with the last of them.
-func (m *member) removeParent() {
-	if dir := filepath.Dir(m.dir); filepath.Base(dir) == parent {
-		_ = unix.Rmdir(dir) // others are in it
+// removeParents removes the empty groups above one of ours: version 1's group of all containers goes with the last of
+// them, that of the unified tree stays. Groups that are not below ours are somebody else's.
+func removeParents(dir string, v1 bool) {
+	for strings.Contains(dir, "/"+parent+"/") {
+		dir = filepath.Dir(dir)
+		if filepath.Base(dir) == parent && !v1 || unix.Rmdir(dir) != nil {
+			return
+		}
 	}
 }
 
@@ -148,8 +153,13 @@ func sweepGroup(path string) {
 		return
 	}
 	for _, m := range g.members {
-		_ = removeTree(m.dir) // one with processes in it stays
-		m.removeParent()
+		if m.dir != g.Path {
+			_ = removeTree(m.dir) // one with processes in it stays
+			removeParents(m.dir, true)
+		}
 	}
-	_ = removeTree(g.Path)
+	_ = sweepIn(path) // a group below may be one that somebody makes just now
+	if rmdir(path) == nil {
+		removeParents(path, g.memberOf("freezer") != nil)
+	}
 }
