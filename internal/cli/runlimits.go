@@ -262,7 +262,9 @@ func limitError(err error) error {
 		}
 		named := fmt.Errorf("--%s cannot be enforced: %w", l.flag, f.Reason())
 		if f.Undelegated() {
-			return hint.With(named, "have systemd delegate cgroups:  systemd-run --user --scope deckhand run ...")
+			return hint.With(named,
+				"have systemd delegate cgroups:  systemd-run --user --scope deckhand run ...",
+				"every controller of them:       systemctl edit user@.service, with Delegate=yes in [Service]")
 		}
 		return named
 	}

@@ -78,30 +78,18 @@ func undelegated(list []setting, devices []specs.LinuxDeviceCgroup, err error) (
 	return &Group{}, nil
 }
 
-// homes are the directories where a group's home may be, the best first.
-func (h *host) homes(path, rel string) ([]string, error) {
+// makeHome makes the home at its place, or where this user may.
+func (h *host) makeHome(path, rel string) (*Group, error) {
 	home, err := h.home()
 	if err != nil {
 		return nil, err
 	}
-	list := []string{filepath.Join(home.dir, rel)}
-	if h.unified != nil && !filepath.IsAbs(path) {
-		for _, base := range delegated(h.unified.dir) {
-			list = append(list, filepath.Join(base, rel))
-		}
-	}
-	return slices.Compact(list), nil
-}
-
-func (h *host) makeHome(path, rel string) (*Group, error) {
-	homes, err := h.homes(path, rel)
-	if err != nil {
-		return nil, err
-	}
-	var g *Group
-	for _, dir := range homes {
-		if g, err = makeGroup(dir); !forbidden(err) {
-			break
+	g, err := makeGroup(filepath.Join(home.dir, rel))
+	if forbidden(err) && h.unified != nil && !filepath.IsAbs(path) {
+		for _, base := range delegated(home.dir).inside {
+			if g, err = makeGroup(filepath.Join(base, rel)); !forbidden(err) {
+				break
+			}
 		}
 	}
 	if err != nil {
@@ -142,17 +130,16 @@ func Find(path string) (*Group, error) {
 }
 
 func find(h *host, path, rel string) (*Group, error) {
-	homes, err := h.homes(path, rel)
-	if errors.Is(err, ErrNoHierarchy) {
+	home, err := h.home()
+	if err != nil {
 		return nil, fmt.Errorf("open cgroup %s: %w", path, fs.ErrNotExist)
 	}
-	if err != nil {
-		return nil, err
-	}
-	var g *Group
-	for _, dir := range homes {
-		if g, err = open(dir); !errors.Is(err, fs.ErrNotExist) {
-			break
+	g, err := open(filepath.Join(home.dir, rel))
+	if errors.Is(err, fs.ErrNotExist) && h.unified != nil && !filepath.IsAbs(path) {
+		for _, base := range delegated(home.dir).all() {
+			if g, err = open(filepath.Join(base, rel)); !errors.Is(err, fs.ErrNotExist) {
+				break
+			}
 		}
 	}
 	if err != nil {

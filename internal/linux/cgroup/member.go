@@ -125,31 +125,3 @@ func fillCpuset(top, dir string) error {
 	}
 	return nil
 }
-
-// delegated are the groups of the unified tree below which an ordinary user may be allowed to make some: that of the
-// user's systemd, else the parent of our own (which has processes, so that its controllers cannot be passed on).
-func delegated(root string) []string {
-	list, err := memberships("self")
-	if err != nil {
-		return nil
-	}
-	for _, m := range list {
-		if m.controllers == nil {
-			return delegatedFrom(root, m.path)
-		}
-	}
-	return nil
-}
-
-func delegatedFrom(root, own string) []string {
-	dirs := strings.Split(filepath.Clean(own), "/")
-	for i, d := range dirs {
-		if strings.HasPrefix(d, "user@") && strings.HasSuffix(d, ".service") {
-			return []string{filepath.Join(root, filepath.Join(dirs[:i+1]...))}
-		}
-	}
-	if own == "/" {
-		return nil
-	}
-	return []string{filepath.Join(root, filepath.Dir(own))}
-}

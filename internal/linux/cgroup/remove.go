@@ -101,7 +101,7 @@ func Sweep() error {
 	if unix.Access(root, unix.W_OK) == nil {
 		return err
 	}
-	for _, base := range delegated(root) {
+	for _, base := range delegated(root).all() {
 		err = errors.Join(err, sweepIn(filepath.Join(base, parent)))
 	}
 	return err

@@ -403,12 +403,16 @@ func FuzzMountinfo(f *testing.F) {
 }
 
 func TestDelegated(t *testing.T) {
-	for own, want := range map[string][]string{
-		"/user.slice/user-1000.slice/user@1000.service/app.slice/x.scope": {"/cg/user.slice/user-1000.slice/user@1000.service"},
-		"/a/b": {"/cg/a"},
-		"/":    nil,
+	for own, want := range map[string]delegation{
+		"/user.slice/user-1000.slice/user@1000.service/app.slice/x.scope": {inside: []string{"/cg/user.slice/user-1000.slice/user@1000.service"}},
+		"/user.slice/user-1000.slice/session-3.scope": {
+			inside:  []string{"/cg/user.slice/user-1000.slice", "/cg/user.slice/user-1000.slice/session-3.scope"},
+			outside: []string{"/cg/user.slice/user-1000.slice/user@1000.service"},
+		},
+		"/system.slice/x.service": {inside: []string{"/cg/system.slice", "/cg/system.slice/x.service"}},
+		"/":                       {},
 	} {
-		if diff := cmp.Diff(want, delegatedFrom("/cg", own)); diff != "" {
+		if diff := cmp.Diff(want, delegatedFrom("/cg", own), cmp.AllowUnexported(delegation{})); diff != "" {
 			t.Errorf("%s: %s", own, diff)
 		}
 	}
