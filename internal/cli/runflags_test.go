@@ -134,7 +134,14 @@ func TestApplySecurity(t *testing.T) {
 		"the last wins":       {opts: []string{"seccomp=unconfined", "seccomp=builtin"}},
 		"system paths":        {opts: []string{"systempaths=unconfined"}, want: oci.SpecOptions{UnmaskSystemPaths: true}},
 		"apparmor off":        {opts: []string{"apparmor=unconfined", "label=disable"}},
-		"apparmor profile":    {opts: []string{"apparmor=mine"}, err: "--security-opt apparmor=mine cannot be enforced: this kernel runs without AppArmor"},
+		"apparmor's name":     {opts: []string{"apparmor="}, err: `invalid --security-opt "apparmor=": the profile's name is missing`},
+		"label's kind":        {opts: []string{"label=x:y"}, err: `invalid --security-opt: "label=x:y"`},
+		"paths":               {opts: []string{"mask=/a:/b/../c", "unmask=/proc/*:/sys/firmware"}, want: oci.SpecOptions{Masked: []string{"/a", "/c"}, Unmasked: []string{"/proc/*", "/sys/firmware"}}},
+		"all paths":           {opts: []string{"unmask=ALL"}, want: oci.SpecOptions{Unmasked: []string{"ALL"}}},
+		"a relative path":     {opts: []string{"mask=a"}, err: `invalid --security-opt "mask=a": "a" is no absolute path below /`},
+		"the root":            {opts: []string{"mask=/"}, err: `invalid --security-opt "mask=/": "/" is no absolute path below /`},
+		"a bad pattern":       {opts: []string{"unmask=/a["}, err: `invalid --security-opt "unmask=/a[": syntax error in pattern`},
+		"other system paths":  {opts: []string{"systempaths=x"}, err: `invalid --security-opt "systempaths=x": systempaths=unconfined is the only one`},
 		"not a bool":          {opts: []string{"no-new-privileges=maybe"}, err: `invalid --security-opt "no-new-privileges=maybe": maybe is neither true nor false`},
 		"unknown":             {opts: []string{"nosuch=1"}, err: `invalid --security-opt: "nosuch=1"`},
 		"missing profile":     {opts: []string{"seccomp=/nosuch.json"}, err: "opening seccomp profile (/nosuch.json) failed: open /nosuch.json: no such file or directory"},
@@ -373,4 +380,30 @@ func FuzzParseSignal(f *testing.F) {
 			t.Errorf("%q: %d", s, sig)
 		}
 	})
+}
+
+// A module that the kernel lacks is an error: nothing would be enforced.
+func TestApplySecurityModules(t *testing.T) {
+	for opt, tt := range map[string]struct {
+		there bool
+		err   string
+		want  oci.SpecOptions
+	}{
+		"apparmor=mine": {hasAppArmor(), "--security-opt apparmor=mine cannot be enforced: this kernel runs without AppArmor", oci.SpecOptions{Apparmor: "mine"}},
+		"label=type:mine": {
+			hasSELinux(), "--security-opt label=type:mine cannot be enforced: this kernel runs without SELinux",
+			oci.SpecOptions{Label: "system_u:system_r:mine:s0", MountLabel: baseFileLabel},
+		},
+	} {
+		if tt.there {
+			tt.err = ""
+		}
+		var got oci.SpecOptions
+		if err := applySecurity(&got, []string{opt}, nil); text(err) != tt.err {
+			t.Errorf("%s: %v", opt, err)
+		}
+		if diff := cmp.Diff(tt.want, got); tt.there && diff != "" {
+			t.Error(diff)
+		}
+	}
 }

@@ -90,11 +90,21 @@ func applyApparmor(s *oci.SpecOptions, o, value string) error {
 		s.Apparmor = ""
 		return nil
 	}
-	if on, err := os.ReadFile("/sys/module/apparmor/parameters/enabled"); err != nil || strings.TrimSpace(string(on)) != "Y" {
+	if !hasAppArmor() {
 		return fmt.Errorf("--security-opt %s cannot be enforced: this kernel runs without AppArmor", o)
 	}
 	s.Apparmor = value
 	return nil
+}
+
+func hasAppArmor() bool {
+	on, err := os.ReadFile("/sys/module/apparmor/parameters/enabled")
+	return err == nil && strings.TrimSpace(string(on)) == "Y"
+}
+
+func hasSELinux() bool {
+	_, err := os.Stat("/sys/fs/selinux/enforce")
+	return err == nil
 }
 
 // baseLabel is what SELinux's container policy calls a container's processes, and baseFileLabel its files.
@@ -114,7 +124,7 @@ func applyLabel(s *oci.SpecOptions, o, value string) error {
 	if !ok || part == "" || index < 0 {
 		return hint.With(fmt.Errorf("invalid --security-opt: %q", o), "one of:  label=disable, label=user:USER, label=role:ROLE, label=type:TYPE, label=level:LEVEL, label=filetype:TYPE")
 	}
-	if _, err := os.Stat("/sys/fs/selinux/enforce"); err != nil {
+	if !hasSELinux() {
 		return fmt.Errorf("--security-opt %s cannot be enforced: this kernel runs without SELinux", o)
 	}
 	s.Label, s.MountLabel = relabel(s.Label, s.MountLabel, index, part)
