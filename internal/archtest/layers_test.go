@@ -49,7 +49,7 @@ var layers = [][]string{
 }
 
 // forTests are the packages that only tests import.
-var forTests = []string{"internal/need", "internal/transcript", "internal/archtest"}
+var forTests = []string{"internal/need", "internal/transcript", "internal/archtest", "internal/attack"}
 
 // onlyBuild are the packages behind deckhand-build: nobody else imports them.
 var onlyBuild = []string{"internal/build", "internal/cli/buildcmd", "cmd/deckhand-build"}

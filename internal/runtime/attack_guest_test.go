@@ -39,6 +39,7 @@ func guestFsopen([]string) error {
 	if err != nil {
 		return fmt.Errorf("directly: %w; as root of another user namespace: %w %s", direct, err, out)
 	}
+	fmt.Print(string(out))
 	return nil
 }
 
