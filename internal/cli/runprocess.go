@@ -38,6 +38,9 @@ func (o *processOptions) addFlags(f *pflag.FlagSet) {
 func (o *processOptions) apply(cfg *engine.Config) error {
 	s := &cfg.Spec
 	s.ShmBytes = int64(o.shm)
+	if i := slices.IndexFunc(s.CapDrop, func(c string) bool { return strings.EqualFold(c, "ALL") || strings.EqualFold(c, "CAP_ALL") }); o.privileged && i >= 0 {
+		return fmt.Errorf("--cap-drop %s contradicts --privileged, which grants all capabilities", s.CapDrop[i])
+	}
 	if o.oomScoreAdj < -1000 || o.oomScoreAdj > 1000 {
 		return fmt.Errorf("Invalid value %d, range for oom score adj is [-1000, 1000]", o.oomScoreAdj) //nolint:revive,staticcheck // docker's words
 	}

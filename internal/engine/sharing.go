@@ -15,10 +15,14 @@ var ErrNoGroup = errors.New("--pid of the host or of another container needs a c
 
 // checkShared: the end of a pid namespace ends all that is in it, but one that is shared does not end with the container.
 func checkShared(shared []specs.LinuxNamespace, group *cgroup.Group) error {
-	if group.Path == "" && slices.ContainsFunc(shared, func(n specs.LinuxNamespace) bool { return n.Type == specs.PIDNamespace }) {
+	if group.Path == "" && sharesPIDs(shared) {
 		return ErrNoGroup
 	}
 	return nil
+}
+
+func sharesPIDs(shared []specs.LinuxNamespace) bool {
+	return slices.ContainsFunc(shared, func(n specs.LinuxNamespace) bool { return n.Type == specs.PIDNamespace })
 }
 
 // dropMissing leaves out what the host does not have of a namespace that it lends.

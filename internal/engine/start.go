@@ -101,15 +101,22 @@ func (e *Engine) joinGroup(s *Sandbox, opts *oci.SpecOptions, r *Running) error 
 		return err
 	}
 	r.group, r.limits = group, s.Limits
-	r.onRelease(func(context.Context) error { return endGroup(group) })
+	pid := sharesPIDs(opts.Shared)
+	r.onRelease(func(context.Context) error { return endGroup(group, pid) })
 	opts.CgroupsPath = s.Limits.cgroupsPath(s.ID)
 	return nil
 }
 
-// endGroup removes a cgroup. Its processes died with the container's first; what is left nevertheless is killed.
-func endGroup(g *cgroup.Group) error {
+// endGroup removes a cgroup. Its processes died with the container's first, but for those of a pid namespace that did
+// not end with it; what is left nevertheless is killed.
+func endGroup(g *cgroup.Group, survivors bool) error {
 	if g == nil || g.Path == "" {
 		return nil
+	}
+	if survivors {
+		if err := g.Kill(); err != nil {
+			return err
+		}
 	}
 	if err := g.Remove(); err == nil {
 		return nil

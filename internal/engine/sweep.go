@@ -67,5 +67,5 @@ func removeGroup(c *store.Container) error {
 	if err != nil {
 		return err
 	}
-	return endGroup(g)
+	return endGroup(g, cfg.Modes.PID != "")
 }
