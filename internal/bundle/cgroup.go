@@ -24,19 +24,10 @@ func cgroupPath(id string, s *specs.Spec) string {
 // makeCgroup makes the container's cgroup. The record says where before it is there.
 func (c *Container) makeCgroup() (*cgroup.Group, error) {
 	g, err := cgroup.Make(c.record.Cgroup, resources(c.spec))
-	if err != nil {
-		return nil, err
-	}
-	pids, err := g.Pids()
-	if err == nil && len(pids) > 0 {
-		err = fmt.Errorf("container's cgroup is not empty: %d process(es) found in %s", len(pids), g.Path)
+	if errors.Is(err, cgroup.ErrNotEmpty) {
 		c.record.Cgroup = "" // not ours to remove
 	}
-	if err != nil {
-		_ = g.Close() // a directory only read from
-		return nil, err
-	}
-	return g, nil
+	return g, err
 }
 
 // openCgroup finds it again; nil where there is none.

@@ -30,7 +30,7 @@ type Group struct {
 	handle  *os.File // the home
 	members []member // of version 1
 	host    *host    // nil: this one
-	fresh   bool     // nothing is in it yet
+	fresh   bool     // it was made just now
 }
 
 // New makes deckhand/<id> without limits. Where no tree is writable (rootless without delegation) Path is "" and err
@@ -56,37 +56,41 @@ func forbidden(err error) bool {
 // makeGroup makes and holds a home.
 func makeGroup(path string) (*Group, error) {
 	for {
-		if err := makeDir(path); err != nil {
+		made, err := makeDir(path)
+		if err != nil {
 			return nil, fmt.Errorf("make cgroup: %w", err)
 		}
 		g, err := open(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // swept between the two
 		}
-		if err != nil || g.hold() {
-			return g, err
+		if err != nil {
+			return nil, err
+		}
+		if g.fresh = made; g.hold() {
+			return g, nil
 		}
 		_ = g.Close() // a directory only read from
 	}
 }
 
-// makeDir makes a group's directory, and those above where they are missing.
-func makeDir(path string) error {
+// makeDir makes a group's directory, and those above where they are missing; made unless it was there.
+func makeDir(path string) (made bool, err error) {
 	const tries = 20 // somebody may remove an empty parent in between
-	err := mkdir(path)
+	err = mkdir(path)
 	for range tries {
 		if !errors.Is(err, fs.ErrNotExist) || filepath.Dir(path) == path {
 			break
 		}
-		if err = makeDir(filepath.Dir(path)); err != nil {
-			return err
+		if _, err = makeDir(filepath.Dir(path)); err != nil {
+			return false, err
 		}
 		err = mkdir(path)
 	}
 	if errors.Is(err, fs.ErrExist) {
-		return nil
+		return false, nil
 	}
-	return err
+	return err == nil, err
 }
 
 func mkdir(path string) error {

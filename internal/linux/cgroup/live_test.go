@@ -177,7 +177,7 @@ func TestDevices(t *testing.T) {
 	if h, err := thisHost(); err != nil || h.v1Of("devices") == nil {
 		return // a machine of version 2
 	}
-	if err := makeDir(v1.members[0].dir); err != nil {
+	if _, err := makeDir(v1.members[0].dir); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = removeGroup(v1.members[0].dir); removeParents(v1.members[0].dir, true) })
@@ -388,6 +388,23 @@ func TestSweepRemovesMembers(t *testing.T) {
 			t.Errorf("%s is left: %v", dir, err)
 		}
 	}
+}
+
+// TestMakeOfOthers leaves a group alone that has processes.
+func TestMakeOfOthers(t *testing.T) {
+	g := makeLimited(t, "others", &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: new(int64(9))}})
+	cmd, _ := startMember(t, g, "sleep", "100")
+	_, err := Make(testID("others"), &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: new(int64(5))}})
+	if !errors.Is(err, ErrNotEmpty) {
+		t.Errorf("the error is %v", err)
+	}
+	if got := fileOf(t, g, "pids", "pids.max"); got != "9" {
+		t.Errorf("its limit is %s now", got)
+	}
+	if err := g.Kill(); err != nil {
+		t.Error(err)
+	}
+	_ = cmd.Wait()
 }
 
 // TestNestedPaths removes the groups above that are empty, and sweeps none that is being made below another.

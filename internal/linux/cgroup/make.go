@@ -14,7 +14,7 @@ import (
 
 // Make makes the group at a path (config.json's linux.cgroupsPath) and gives it resources, which may be nil. An
 // absolute path is below the mount point of each hierarchy, a relative one below deckhand; groups above are made where
-// they are missing. An existing group is taken over.
+// they are missing. An existing group is taken over unless it has processes, which is ErrNotEmpty.
 //
 // A resource that this machine or this user cannot have is a *FieldError. A user who may make no groups at all gets one
 // with an empty Path unless there are resources. On error nothing is left behind. Else the caller has the container's first
@@ -46,12 +46,31 @@ func (h *host) makeGroup(path string, r *specs.LinuxResources) (*Group, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := g.free(); err != nil {
+		_ = g.Close() // a directory only read from
+		return nil, err
+	}
 	g.fresh = true
 	if err := g.set(list, r.Devices); err != nil {
 		return nil, errors.Join(err, g.Remove())
 	}
 	g.fresh = false
 	return g, nil
+}
+
+// ErrNotEmpty is returned by Make for a group that has processes: it is somebody else's.
+var ErrNotEmpty = errors.New("the container's cgroup is not empty")
+
+// free refuses a group that was there and has processes.
+func (g *Group) free() error {
+	if g.fresh {
+		return nil
+	}
+	pids, err := g.Pids()
+	if err == nil && len(pids) > 0 {
+		err = fmt.Errorf("%w: %d process(es) found in %s", ErrNotEmpty, len(pids), g.Path)
+	}
+	return err
 }
 
 // place is the path of a container's groups below the mount points.

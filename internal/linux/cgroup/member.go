@@ -86,7 +86,7 @@ func (g *Group) join(h *host, rel string, controllers []string) ([]member, error
 		return nil, err
 	}
 	for _, m := range added {
-		if err := makeDir(m.dir); err != nil {
+		if _, err := makeDir(m.dir); err != nil {
 			return nil, fmt.Errorf("make cgroup: %w", err)
 		}
 		if slices.Contains(m.controllers, "cpuset") {
