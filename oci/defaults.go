@@ -45,7 +45,7 @@ func (o SpecOptions) shares(kind specs.LinuxNamespaceType) bool {
 func (o SpecOptions) lends(kind specs.LinuxNamespaceType) bool {
 	at, ok := o.shared(kind)
 	user, host := o.shared(specs.UserNamespace)
-	return ok && at == "" && !(host && user == "")
+	return ok && at == "" && (!host || user != "")
 }
 
 // defaultMounts are docker's. With the host's network the kernel allows no sysfs of our own (it belongs to
@@ -67,9 +67,9 @@ func (o SpecOptions) defaultMounts() []specs.Mount {
 }
 
 // lent is a file system of the host's.
-func lent(path string, more ...string) specs.Mount {
+func lent(dir string, more ...string) specs.Mount {
 	return specs.Mount{
-		Destination: path, Type: "bind", Source: path,
+		Destination: dir, Type: "bind", Source: dir,
 		Options: append([]string{"rbind", "nosuid", "noexec", "nodev"}, more...),
 	}
 }

@@ -116,11 +116,10 @@ func (a *app) shareNamespaces(s *store.Store, o *runOptions, cfg *engine.Config)
 	if err != nil {
 		return err
 	}
-	if m.User != "" || o.modes.userns == "" {
-		cfg.Modes.User = engine.ContainerMode + donor.ID
-	} else {
+	if m.User == "" && o.modes.userns != "" {
 		return errors.New("--userns contradicts a namespace of another container, which belongs to that container's user namespace: leave it out")
 	}
+	cfg.Modes.User = engine.ContainerMode + donor.ID
 	return shareHostname(donor, cfg)
 }
 

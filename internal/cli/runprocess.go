@@ -42,7 +42,7 @@ func (o *processOptions) apply(cfg *engine.Config) error {
 		return fmt.Errorf("--cap-drop %s contradicts --privileged, which grants all capabilities", s.CapDrop[i])
 	}
 	if o.oomScoreAdj < -1000 || o.oomScoreAdj > 1000 {
-		return fmt.Errorf("Invalid value %d, range for oom score adj is [-1000, 1000]", o.oomScoreAdj) //nolint:revive,staticcheck // docker's words
+		return fmt.Errorf("Invalid value %d, range for oom score adj is [-1000, 1000]", o.oomScoreAdj) //nolint:staticcheck // docker's words
 	}
 	if o.oomScoreAdj != 0 {
 		s.OOMScoreAdj = &o.oomScoreAdj

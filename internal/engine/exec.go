@@ -41,68 +41,80 @@ type ExecOptions struct {
 // Exec starts a process in a running container, with the container's limits: its seccomp filter,
 // its bounding set, its no_new_privs.
 func (e *Engine) Exec(ctx context.Context, rec *store.Container, o ExecOptions) (*runtime.Process, error) {
-	cfg, err := ConfigOf(rec)
-	if err != nil {
-		return nil, err
-	}
-	st, err := e.Store.State(rec.ID)
-	if err != nil {
-		return nil, err
-	}
-	if st.Status != StatusRunning {
-		return nil, fmt.Errorf("container %s %w", rec.Name, ErrNotRunning)
-	}
-	var extra runExtra
-	if err := extra.read(st); err != nil {
-		return nil, err
-	}
-	spec, err := execSpec(cfg, extra, o)
-	if err != nil {
-		return nil, err
-	}
 	if err := checkStatic("exec"); err != nil {
 		return nil, err
 	}
-	userSpec := o.User
-	var groups []string
-	if userSpec == "" {
-		userSpec, groups = cfg.User, cfg.GroupAdd
+	n, err := e.entrance(rec, o)
+	if err != nil {
+		return nil, err
 	}
-	added := cfg.Spec.Added()
-	if o.Privileged {
-		added = caps.All()
-	}
-	group, err := openGroup(rec.ID, cfg.Limits)
+	group, err := openGroup(rec.ID, n.cfg.Limits)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = group.Close() }() // a directory
 	if o.Privileged && !e.Rootless && os.Geteuid() == 0 {
-		if err := keepDevices(group, cfg.Devices); err != nil {
+		if err := keepDevices(group, n.cfg.Devices); err != nil {
 			return nil, err
 		}
 	}
 	return runtime.Exec(ctx, runtime.ExecOptions{
-		Pid:        st.Pid,
-		StartTicks: st.StartTicks,
-		Spec:       spec,
-		Process:    spec.Process,
+		Pid:        n.state.Pid,
+		StartTicks: n.state.StartTicks,
+		Spec:       n.spec,
+		Process:    n.spec.Process,
 		Stdio:      o.Stdio,
 		Cgroup:     group.Dir,
 		Enter:      group.Enter,
 		Attach:     o.Attach,
-		Resolve: func(root *os.File, p *specs.Process) error {
-			u, err := oci.ResolveUser(root, userSpec, groups)
-			if err != nil {
-				return err
-			}
-			if err := checkMapped(u, extra.IDCount); err != nil {
-				return err
-			}
-			oci.SetUser(&specs.Spec{Process: p}, u, added)
-			return nil
-		},
+		Resolve:    func(root *os.File, p *specs.Process) error { return n.resolve(root, p, o) },
 	})
+}
+
+// entrance is what a process that enters a container needs to know of it.
+type entrance struct {
+	cfg   Config
+	state store.State
+	extra runExtra
+	spec  *specs.Spec
+}
+
+func (e *Engine) entrance(rec *store.Container, o ExecOptions) (n entrance, err error) {
+	if n.cfg, err = ConfigOf(rec); err != nil {
+		return n, err
+	}
+	if n.state, err = e.Store.State(rec.ID); err != nil {
+		return n, err
+	}
+	if n.state.Status != StatusRunning {
+		return n, fmt.Errorf("container %s %w", rec.Name, ErrNotRunning)
+	}
+	if err := n.extra.read(n.state); err != nil {
+		return n, err
+	}
+	n.spec, err = execSpec(n.cfg, n.extra, o)
+	return n, err
+}
+
+// resolve finds the process's user in the container's root.
+func (n *entrance) resolve(root *os.File, p *specs.Process, o ExecOptions) error {
+	user, groups := o.User, []string(nil)
+	if user == "" {
+		user, groups = n.cfg.User, n.cfg.GroupAdd
+	}
+	u, err := oci.ResolveUser(root, user, groups)
+	if err != nil {
+		return err
+	}
+	if err := checkMapped(u, n.extra.IDCount); err != nil {
+		return err
+	}
+	added := n.cfg.Spec.Added()
+	if o.Privileged {
+		added = caps.All()
+	}
+	oci.SetUser(&specs.Spec{Process: p}, u, added)
+	return nil
 }
 
 // execFilter is the filter of a further process; nil: the container's. A profile's filter is that of its service and
