@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/deckhand-engine/deckhand/internal/linux/cgroup"
+	"github.com/deckhand-engine/deckhand/internal/runtime"
 )
 
 // cgroupPath is linux.cgroupsPath, or a place of ours.
@@ -23,11 +24,33 @@ func cgroupPath(id string, s *specs.Spec) string {
 
 // makeCgroup makes the container's cgroup. The record says where before it is there.
 func (c *Container) makeCgroup() (*cgroup.Group, error) {
-	g, err := cgroup.Make(c.record.Cgroup, resources(c.spec))
+	first, _ := cgroup.Starting(resources(c.spec))
+	g, err := cgroup.Make(c.record.Cgroup, first)
 	if errors.Is(err, cgroup.ErrNotEmpty) {
 		c.record.Cgroup = "" // not ours to remove
 	}
 	return g, err
+}
+
+// launch starts the first process. One that may have few others waits at a gate in any case, while the limit that let it
+// start is lowered.
+func (c *Container) launch(ctx context.Context, so runtime.StartOptions, g *cgroup.Group) (*runtime.Process, error) {
+	_, then := cgroup.Starting(resources(c.spec))
+	gate := so.Gate
+	if then != nil {
+		so.Gate = c.path(gateName)
+	}
+	p, err := runtime.Start(ctx, so)
+	if err != nil || then == nil {
+		return p, err
+	}
+	if err := g.Update(then); err != nil {
+		return nil, err
+	}
+	if gate == "" {
+		err = runtime.OpenGate(ctx, so.Gate)
+	}
+	return p, err
 }
 
 // openCgroup finds it again; nil where there is none.

@@ -84,7 +84,7 @@ func (c *Container) start(ctx context.Context, o *Options, gate string) (*runtim
 	if b.Spec.Hooks != nil {
 		so.RuntimeHooks, so.HookState = c.runtimeHooks, c.hookState
 	}
-	p, err := runtime.Start(ctx, so)
+	p, err := c.launch(ctx, so, group)
 	if err != nil {
 		return nil, err
 	}

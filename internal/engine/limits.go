@@ -48,7 +48,8 @@ func (l Limits) makeGroup(id string) (*cgroup.Group, error) {
 	if l.Resources == nil && l.CgroupParent == "" {
 		g, err = cgroup.New(id)
 	} else {
-		g, err = cgroup.Make(l.path(id), l.starting())
+		first, _ := cgroup.Starting(l.Resources)
+		g, err = cgroup.Make(l.path(id), first)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("make cgroup: %w", err)
@@ -56,58 +57,40 @@ func (l Limits) makeGroup(id string) (*cgroup.Group, error) {
 	return g, nil
 }
 
-// startPids is more than what it takes to start a container: until it executes the command, the first process is a
-// program with threads, and we are in the group while we fork it.
-const startPids = 16
-
-// fewPids reports whether a container may have less than it takes to start it.
-func (l Limits) fewPids() bool {
-	if l.Resources == nil || l.Resources.Pids == nil || l.Resources.Pids.Limit == nil {
-		return false
-	}
-	n := *l.Resources.Pids.Limit
-	return n >= 0 && n < startPids
-}
-
-// starting are the resources for the time until the command is executed.
-func (l Limits) starting() *specs.LinuxResources {
-	if !l.fewPids() {
-		return l.Resources
-	}
-	r := *l.Resources
-	n := int64(startPids)
-	r.Pids = &specs.LinuxPids{Limit: &n}
-	return &r
-}
-
 // run starts the process. One that may have few others waits at a gate while the limit that let it start is lowered.
 func (r *Running) run(ctx context.Context, o runtime.StartOptions, s *Sandbox) (err error) {
-	few := r.limits.fewPids()
-	if few && o.Init {
-		return fmt.Errorf("a limit of %d processes is too low for an init, which has threads of its own: at least %d", *r.limits.Resources.Pids.Limit, startPids)
+	_, then := cgroup.Starting(r.limits.Resources)
+	if then == nil {
+		r.Process, err = runtime.Start(ctx, o)
+		return r.tooLow(err)
 	}
-	if few {
-		o.Gate = filepath.Join(s.UpperBase, "gate")
-		if err := os.Remove(o.Gate); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a start that was killed
-			return fmt.Errorf("make gate: %w", err)
-		}
+	if o.Init {
+		return fmt.Errorf("a limit of %d processes is too low for an init, which has threads of its own: at least %d", *then.Pids.Limit, cgroup.StartPids)
+	}
+	o.Gate = filepath.Join(s.UpperBase, "gate")
+	if err := os.Remove(o.Gate); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a start that was killed
+		return fmt.Errorf("make gate: %w", err)
 	}
 	if r.Process, err = runtime.Start(ctx, o); err != nil {
 		return r.tooLow(err)
 	}
-	if !few {
-		return nil
-	}
-	err = r.group.Update(&specs.LinuxResources{Pids: r.limits.Resources.Pids})
-	if err == nil {
+	if err = r.group.Update(then); err == nil {
 		err = runtime.OpenGate(ctx, o.Gate)
 	}
 	if err != nil {
-		_ = r.Signal(unix.SIGKILL) // gone already is as good
-		_, _ = r.Process.Wait()    // the error tells more
-		_ = os.Remove(o.Gate)      // as above
+		r.abandon(o.Gate)
 	}
 	return err
+}
+
+// abandon ends a process that waits at its gate.
+func (r *Running) abandon(gate string) {
+	_ = r.Signal(unix.SIGKILL) // gone already is as good
+	_, _ = r.Process.Wait()    // the error that made us abandon it tells more
+	_ = os.Remove(gate)        // as above
+	if r.Console != nil {
+		_ = r.Console.Close() // a terminal nobody uses
+	}
 }
 
 // findGroup finds the group of a container; fs.ErrNotExist where there is none.
@@ -116,8 +99,11 @@ func (l Limits) findGroup(id string) (*cgroup.Group, error) { return cgroup.Find
 // ErrMemoryTooLow is returned where the kernel killed what was to become the container.
 var ErrMemoryTooLow = errors.New("the memory limit is too low to start anything")
 
-// tooLow explains a failed start.
+// tooLow explains a failed start; nil stays nil.
 func (r *Running) tooLow(err error) error {
+	if err == nil {
+		return nil
+	}
 	if r.lookForOOM(); r.oomKilled {
 		return fmt.Errorf("%w (%w)", ErrMemoryTooLow, err)
 	}
