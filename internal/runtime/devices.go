@@ -83,8 +83,11 @@ func (p *preparer) deviceNode(d *specs.LinuxDevice) (stage.Device, error) {
 	return node, nil
 }
 
-// isStandard: a node that every container has, as it is.
+// isStandard: a node that every container has, as it is. In ptmx's place is a link to the container's own.
 func isStandard(n stage.Device) bool {
+	if n.Path == "/dev/ptmx" && n.Rdev == unix.Mkdev(5, 2) {
+		return true
+	}
 	for _, d := range stage.StandardDevices() {
 		if n.Path == "/dev/"+d.Name && n.Rdev == d.Rdev && n.Mode == unix.S_IFCHR|deviceMode {
 			return true
