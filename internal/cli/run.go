@@ -48,6 +48,9 @@ func (a *app) run(ctx context.Context, o *runOptions, image string, args []strin
 	if err := a.checkRun(o); err != nil {
 		return err
 	}
+	if err := a.enterFor(ctx, o); err != nil {
+		return err
+	}
 	e, err := a.engine(ctx)
 	if err != nil {
 		return err

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -200,4 +202,57 @@ func ownNetwork(value string) (network.Mode, error) {
 		return networkMode("")
 	}
 	return networkMode(value)
+}
+
+// enterFor is enterBeside for a container that is to be.
+func (a *app) enterFor(ctx context.Context, o *runOptions) error {
+	modes, err := o.modes.modes(o.network)
+	if err != nil {
+		return err
+	}
+	return a.enterBeside(ctx, modes.Donor())
+}
+
+// enterBeside has an ordinary user's deckhand enter the user namespace of the container whose namespaces are to be
+// joined, instead of making one of its own.
+func (a *app) enterBeside(ctx context.Context, donor string) error {
+	if donor == "" || os.Geteuid() == 0 {
+		return nil
+	}
+	s, err := a.outerStore(ctx)
+	if err != nil {
+		return err
+	}
+	rec, err := a.findContainer(s, donor)
+	if err != nil {
+		return err
+	}
+	st, err := s.State(rec.ID)
+	if err != nil {
+		return err
+	}
+	if st.Status != engine.StatusRunning {
+		return fmt.Errorf("cannot join a namespace of container %s, which %w", rec.Name, engine.ErrNotRunning)
+	}
+	return rootless.EnterOf(st.MonitorPid)
+}
+
+// enterBesideDonorOf is enterBeside for a container that is there.
+func (a *app) enterBesideDonorOf(ctx context.Context, name string) error {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	s, err := a.outerStore(ctx)
+	if err != nil {
+		return err
+	}
+	rec, err := a.findContainer(s, name)
+	if err != nil {
+		return nil //nolint:nilerr // whoever starts it reports it
+	}
+	cfg, err := engine.ConfigOf(rec)
+	if err != nil {
+		return err
+	}
+	return a.enterBeside(ctx, cfg.Modes.Donor())
 }

@@ -31,6 +31,9 @@ func (a *app) start(ctx context.Context, names []string, attach, interactive boo
 	if attach && len(names) > 1 {
 		return errors.New("you cannot start and attach multiple containers at once")
 	}
+	if err := a.enterBesideDonorOf(ctx, names[0]); err != nil {
+		return err
+	}
 	e, err := a.engine(ctx)
 	if err != nil {
 		return err

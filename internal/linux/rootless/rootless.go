@@ -34,6 +34,29 @@ func Enter() error {
 	return enter(os.Stderr)
 }
 
+// EnterOf is Enter into the namespace that another of the user's programs made for itself, so that containers of both
+// can share theirs.
+func EnterOf(pid int) error {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	ns, err := os.Open(procFile(pid, "ns/user"))
+	if err != nil {
+		return fmt.Errorf("open user namespace: %w", err)
+	}
+	defer func() { _ = ns.Close() }() // read only
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find own executable: %w", err)
+	}
+	code, err := joiner()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = code.Close() }() // only to be executed
+	return fmt.Errorf("enter user namespace: %w", join(code, ns, exe)) // came back: it failed
+}
+
 func enter(notes io.Writer) error {
 	exe, err := os.Executable()
 	if err != nil {
