@@ -94,6 +94,8 @@ func TestLimits(t *testing.T) {
 		"killer":           {line: "--oom-kill-disable --memory-swappiness 0", want: &specs.LinuxResources{Memory: &specs.LinuxMemory{DisableOOMKiller: new(true), Swappiness: new(uint64(0))}}},
 		"cpus":             {line: "--cpus 0.25", want: &specs.LinuxResources{CPU: &specs.LinuxCPU{Quota: new(int64(25000)), Period: new(uint64(100000))}}},
 		"cpu":              {line: "-c 512 --cpu-quota 5000 --cpu-period 10000 --cpuset-cpus 0-1 --cpuset-mems 0", want: &specs.LinuxResources{CPU: &specs.LinuxCPU{Shares: new(uint64(512)), Quota: new(int64(5000)), Period: new(uint64(10000)), Cpus: "0-1", Mems: "0"}}},
+		"few shares":       {line: "--cpu-shares 1", want: &specs.LinuxResources{CPU: &specs.LinuxCPU{Shares: new(uint64(2))}}},
+		"many shares":      {line: "--cpu-shares 1000000", want: &specs.LinuxResources{CPU: &specs.LinuxCPU{Shares: new(uint64(262144))}}},
 		"pids":             {line: "--pids-limit 5", want: &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: new(int64(5))}}},
 		"weight":           {line: "--blkio-weight 10", want: &specs.LinuxResources{BlockIO: &specs.LinuxBlockIO{Weight: new(uint16(10))}}},
 		"small":            {line: "-m 1m", err: "Minimum memory limit allowed is 6MB"},

@@ -145,7 +145,7 @@ func (o *limitOptions) cpuLimits() (*specs.LinuxCPU, error) {
 		return nil, err
 	}
 	c := &specs.LinuxCPU{
-		Shares: nonZero(uint64(o.shares)), Quota: nonZero(o.quota), Period: nonZero(uint64(o.period)), //nolint:gosec // not negative
+		Shares: o.cpuShares(), Quota: nonZero(o.quota), Period: nonZero(uint64(o.period)), //nolint:gosec // not negative
 		RealtimeRuntime: nonZero(o.rtRuntime), RealtimePeriod: nonZero(uint64(o.rtPeriod)), //nolint:gosec // not negative
 		Cpus: o.cpusetCPUs, Mems: o.cpusetMems,
 	}
@@ -156,6 +156,16 @@ func (o *limitOptions) cpuLimits() (*specs.LinuxCPU, error) {
 		return nil, nil //nolint:nilnil // no limit
 	}
 	return c, nil
+}
+
+// cpuShares are the shares within what kernels take, as docker cuts them; nil for none.
+func (o *limitOptions) cpuShares() *uint64 {
+	const least, most = 2, 262144
+	if o.shares == 0 {
+		return nil
+	}
+	n := uint64(min(max(o.shares, least), most))
+	return &n
 }
 
 func (o *limitOptions) checkCPU() error {

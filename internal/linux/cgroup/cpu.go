@@ -9,26 +9,35 @@ import (
 )
 
 func (t *translation) cpu(c *specs.LinuxCPU) {
-	if c.Idle != nil {
-		t.put("cpu", "cpu.idle", write{"cpu.idle", strconv.FormatInt(*c.Idle, 10)})
-	}
 	if c.Shares != nil && *c.Shares != 0 {
 		w := write{"cpu.shares", strconv.FormatUint(*c.Shares, 10)}
 		if t.host.isUnified("cpu") {
 			w = write{"cpu.weight", strconv.FormatUint(CPUWeight(*c.Shares), 10)}
 		}
-		t.put("cpu", "cpu.shares", w)
+		s := t.put("cpu", "cpu.shares", w)
+		s.exact = s.v1 // which takes any number, and the nearest that it can have
+	}
+	if c.Idle != nil { // an idle group takes no shares
+		t.put("cpu", "cpu.idle", write{"cpu.idle", strconv.FormatInt(*c.Idle, 10)})
 	}
 	if t.host.isUnified("cpu") {
 		t.bandwidth2(c)
 	} else {
 		t.bandwidth1(c)
 	}
-	if c.Cpus != "" {
-		t.put("cpuset", "cpu.cpus", write{"cpuset.cpus", c.Cpus})
+	t.cpuset("cpu.cpus", "cpus", c.Cpus)
+	t.cpuset("cpu.mems", "mems", c.Mems)
+}
+
+// cpuset sets a list of processors or of memory nodes.
+func (t *translation) cpuset(field, what, list string) {
+	if list == "" {
+		return
 	}
-	if c.Mems != "" {
-		t.put("cpuset", "cpu.mems", write{"cpuset.mems", c.Mems})
+	s := t.put("cpuset", field, write{"cpuset." + what, list})
+	s.within = "cpuset." + what + ".effective"
+	if s.v1 {
+		s.within = "cpuset.effective_" + what
 	}
 }
 

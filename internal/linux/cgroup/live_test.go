@@ -390,6 +390,21 @@ func TestSweepRemovesMembers(t *testing.T) {
 	}
 }
 
+// TestShares: what version 1 would change is refused; an idle group had shares before.
+func TestShares(t *testing.T) {
+	g := makeLimited(t, "shares", &specs.LinuxResources{CPU: &specs.LinuxCPU{Shares: new(uint64(100)), Idle: new(int64(1))}})
+	if err := g.Update(&specs.LinuxResources{CPU: &specs.LinuxCPU{Shares: new(uint64(200)), Idle: new(int64(0))}}); err != nil {
+		t.Error(err)
+	}
+	if g.memberOf("cpu") == nil {
+		return // version 2 has weights
+	}
+	err := g.Update(&specs.LinuxResources{CPU: &specs.LinuxCPU{Shares: new(uint64(1))}})
+	if f, ok := errors.AsType[*FieldError](err); !ok || f.Field != "cpu.shares" {
+		t.Errorf("the error is %v", err)
+	}
+}
+
 // TestMakeOfOthers leaves a group alone that has processes.
 func TestMakeOfOthers(t *testing.T) {
 	g := makeLimited(t, "others", &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: new(int64(9))}})

@@ -64,7 +64,9 @@ type setting struct {
 	field      string  // of config.json, below linux.resources
 	writes     []write // the first whose file exists
 	absent     absence
-	notAbove   bool // writes nothing: the file's number must not be above the value
+	notAbove   bool   // writes nothing: the file's number must not be above the value
+	exact      bool   // a value that the kernel changes is refused
+	within     string // file of the group above: its list has all that the value lists
 }
 
 // write is a file of a group and what goes into it.
@@ -80,7 +82,7 @@ func (s *setting) put(dir string) error {
 		if err != nil {
 			return s.refused(w, err)
 		}
-		return nil
+		return s.kept(filepath.Join(dir, w.file), w.value)
 	}
 	if s.absent == absentFine || s.absent == absentWithoutSwap && !swapInUse() {
 		return nil
@@ -96,12 +98,47 @@ func (s *setting) one(path, value string) error {
 	if s.notAbove {
 		return notAbove(path, value)
 	}
+	if s.within != "" {
+		if err := s.has(filepath.Join(filepath.Dir(filepath.Dir(path)), s.within), value); err != nil {
+			return err
+		}
+	}
 	return writeFile(path, value)
+}
+
+// has refuses a list with what the machine lacks. Version 2 would take it, and then use everything.
+func (s *setting) has(path, want string) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil //nolint:nilerr // an older kernel: it checks itself
+	}
+	have := strings.TrimSpace(string(b))
+	if all, ok := parseList(have); ok {
+		if list, ok := parseList(want); ok && !list.within(all) {
+			return refuse(s.field, "%s is not available: there is %s", want, have)
+		}
+	}
+	return nil
+}
+
+// kept looks whether the kernel has kept to a value.
+func (s *setting) kept(path, value string) error {
+	if !s.exact {
+		return nil
+	}
+	b, err := os.ReadFile(path)
+	if got := strings.TrimSpace(string(b)); err == nil && got != value {
+		return refuse(s.field, "the kernel makes %s of %s", got, value)
+	}
+	return err
 }
 
 // refused explains the kernel's error.
 func (s *setting) refused(w write, err error) error {
-	if _, ok := errors.AsType[*FieldError](err); ok || s.notAbove {
+	if f, ok := errors.AsType[*FieldError](err); ok {
+		return f
+	}
+	if s.notAbove {
 		return &FieldError{Field: s.field, Why: "refused", Err: err}
 	}
 	if p, ok := errors.AsType[*fs.PathError](err); ok {

@@ -77,10 +77,10 @@ func TestSettings(t *testing.T) {
 		"cpu": {
 			r: cpu(specs.LinuxCPU{Shares: new(uint64(1024)), Quota: new(int64(50000)), Period: new(uint64(20000)), Burst: new(uint64(1000)), Idle: new(int64(1)), Cpus: "0-1", Mems: "0"}),
 			v1: []string{
-				"cpu.idle=1", "cpu.shares=1024", "cpu.cfs_period_us=20000", "cpu.cfs_quota_us=50000", "cpu.cfs_burst_us=1000",
+				"cpu.shares=1024", "cpu.idle=1", "cpu.cfs_period_us=20000", "cpu.cfs_quota_us=50000", "cpu.cfs_burst_us=1000",
 				"cpuset.cpus=0-1", "cpuset.mems=0",
 			},
-			v2: []string{"cpu.idle=1", "cpu.weight=100", "cpu.max=50000 20000", "cpu.max.burst=1000", "cpuset.cpus=0-1", "cpuset.mems=0"},
+			v2: []string{"cpu.weight=100", "cpu.idle=1", "cpu.max=50000 20000", "cpu.max.burst=1000", "cpuset.cpus=0-1", "cpuset.mems=0"},
 		},
 		"quota alone":         {r: cpu(specs.LinuxCPU{Quota: new(int64(50000))}), v1: []string{"cpu.cfs_quota_us=50000"}, v2: []string{"cpu.max=50000 100000"}},
 		"period alone":        {r: cpu(specs.LinuxCPU{Period: new(uint64(50000))}), v1: []string{"cpu.cfs_period_us=50000"}, v2: []string{"cpu.max=max 50000"}},
