@@ -130,9 +130,27 @@ var attacks = map[string]attack{
 		cve: "CVE-2019-14271", pkg: "internal/engine", test: "TestVolumeFill", shows: "FAIL",
 		without: []edit{{"internal/engine/volume.go", "unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS", "0"}},
 	},
+	"have a file of the host copied into an image": {
+		cve: "CVE-2019-14271", pkg: "internal/build", test: "TestSources", shows: "FAIL: TestSources/absolute_escape",
+		without: []edit{
+			{"internal/build/tree.go", "securejoin.SecureJoin(t.dir, dir)", "filepath.EvalSymlinks(filepath.Join(t.dir, dir))"},
+			{"internal/build/tree.go", "\tsecurejoin \"github.com/cyphar/filepath-securejoin\"\n", ""},
+		},
+	},
+	"lead a volume's change of owner out of it": {
+		cve: "CVE-2019-14271", pkg: "internal/engine", test: "TestChownIsNotLedAway", shows: "files outside of the tree were changed",
+		without: []edit{{
+			"internal/engine/chown.go", "flags | unix.O_CLOEXEC | unix.O_NOFOLLOW,\n\t\t\tResolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_XDEV | unix.RESOLVE_NO_MAGICLINKS",
+			"flags | unix.O_CLOEXEC,\n\t\t\tResolve: 0",
+		}},
+	},
 	"name a container ../x": {
 		pkg: storePkg, test: "TestContainerNames", shows: "FAIL",
 		without: []edit{{storePkg + "/container.go", `if c.Name != "" && !ref.ValidName(c.Name) {`, "if false {"}},
+	},
+	"name a bundle's container ../x": {
+		pkg: "internal/bundle", test: "TestCheckID", shows: `"../a": <nil>`,
+		without: []edit{{"internal/bundle/validate.go", `return fmt.Errorf("%w: %q", ErrBadID, id)`, "return nil"}},
 	},
 	"name a volume ../x": {
 		pkg: storePkg, test: "TestVolumeNames", shows: "FAIL",
