@@ -74,11 +74,14 @@ func (d *decisions) addRule(rule *specs.LinuxSyscall, fallback uint32) error {
 		return err
 	}
 	sets := conditionSets(rule.Args)
+	multiplexes := d.abi.arch == specs.ArchX86 && (len(sets) == 0 || refuses(ret))
 	for _, name := range rule.Names {
 		if n, ok := d.abi.number(name); ok {
 			d.call(n, fallback).add(sets, ret)
 		}
-		d.addMultiplexed(name, sets, ret, fallback)
+		if multiplexes {
+			d.addMultiplexed(name, ret, fallback)
+		}
 	}
 	return nil
 }
@@ -89,7 +92,7 @@ func (d *decisions) call(n, fallback uint32) *decision {
 	if n > lastDense {
 		place, i = &d.private, n-privateFirst
 	}
-	for uint32(len(*place)) <= i { //nolint:gosec // at most lastDense
+	for len(*place) <= int(i) {
 		*place = append(*place, decision{final: fallback})
 	}
 	return &(*place)[i]

@@ -44,16 +44,13 @@ var multiplexed = [...]struct {
 	{"socketpair", "socketcall", 8},
 }
 
-// ipcVersion is the part of ipc's first argument that is not the call.
+// ipcCall is the part of ipc's first argument that is not the call.
 const ipcCall = 0xffff
 
 // addMultiplexed has a rule for a call hold for the same call made through another. The arguments are
 // in memory then, where no filter sees them: a rule with conditions holds whatever they are if it
-// refuses, and never if it allows.
-func (d *decisions) addMultiplexed(name string, sets [][]specs.LinuxSeccompArg, ret, fallback uint32) {
-	if d.abi.arch != specs.ArchX86 || len(sets) > 0 && !refuses(ret) {
-		return
-	}
+// refuses, and never if it allows, so that it does not come here.
+func (d *decisions) addMultiplexed(name string, ret, fallback uint32) {
 	for _, m := range multiplexed {
 		if m.name != name {
 			continue
