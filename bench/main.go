@@ -34,6 +34,7 @@ var comparisons = []struct {
 }{
 	{"version", compareVersion},
 	{"start", compareStart},
+	{"oci", compareOci},
 	{"rebuild", compareRebuild},
 	{"step", compareStep},
 	{"import", compareImport},

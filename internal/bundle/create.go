@@ -125,6 +125,7 @@ func (c *Container) openRoot(*os.File) (*os.File, error) {
 		_ = root.Close() // a detached mount
 		return nil, fmt.Errorf("open root: %w", err)
 	}
+	setHome(root, c.spec.Process)
 	return root, nil
 }
 

@@ -82,6 +82,10 @@ func (c *Container) exec(ctx context.Context, spec *specs.Spec, o *ExecOptions) 
 	}
 	defer func() { _ = group.Close() }() // a directory only read from
 	eo.Cgroup, eo.Enter = group.Dir, group.Enter
+	eo.Resolve = func(root *os.File, p *specs.Process) error {
+		setHome(root, p)
+		return nil
+	}
 	p, err := runtime.Exec(ctx, eo)
 	if errors.Is(err, os.ErrProcessDone) {
 		return nil, fmt.Errorf("%w: %w", ErrNotRunning, err)
