@@ -1,6 +1,7 @@
 package seccomp
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -79,25 +80,38 @@ func notifies(p *specs.LinuxSeccomp) bool {
 	return slices.ContainsFunc(p.Syscalls, func(s specs.LinuxSyscall) bool { return s.Action == specs.ActNotify })
 }
 
-// checkNotify refuses what would leave the container waiting for itself: the descriptor to ask by is
-// sent with write or sendmsg after the filter is on, and without a listener nobody answers.
+// checkNotify refuses what would leave the container waiting for itself.
 func checkNotify(p *specs.LinuxSeccomp) error {
-	if p.DefaultAction == specs.ActNotify {
-		return &ProfileError{"defaultAction", "SCMP_ACT_NOTIFY cannot be the default: the call that hands the listener on would wait for it"}
+	if err := checkNotifyDefault(p.DefaultAction); err != nil {
+		return err
 	}
 	for i := range p.Syscalls {
 		s := &p.Syscalls[i]
-		if s.Action != specs.ActNotify {
-			continue
+		if err := checkNotifyCalls(s.Action, s.Names, p.ListenerPath); err != nil {
+			return &ProfileError{entry(i, s.Names), err.Error()}
 		}
-		if p.ListenerPath == "" {
-			return &ProfileError{entry(i, s.Names), "action SCMP_ACT_NOTIFY needs a listenerPath"}
-		}
-		for _, name := range [...]string{"write", "sendmsg", "close", "execve", "execveat"} {
-			if slices.Contains(s.Names, name) {
-				return &ProfileError{entry(i, s.Names), "action SCMP_ACT_NOTIFY cannot be had for " + name + ", which the start itself needs"}
-			}
-		}
+	}
+	return nil
+}
+
+func checkNotifyDefault(action specs.LinuxSeccompAction) error {
+	if action == specs.ActNotify {
+		return &ProfileError{"defaultAction", "SCMP_ACT_NOTIFY cannot be the default: the call that hands the listener on would wait for it"}
+	}
+	return nil
+}
+
+// checkNotifyCalls: without a listener nobody answers, and a start that may write once the filter is on
+// cannot wait for an answer. runc refuses the same.
+func checkNotifyCalls(action specs.LinuxSeccompAction, names []string, listener string) error {
+	if action != specs.ActNotify {
+		return nil
+	}
+	if listener == "" {
+		return errors.New("action SCMP_ACT_NOTIFY needs a listenerPath")
+	}
+	if slices.Contains(names, "write") {
+		return errors.New("action SCMP_ACT_NOTIFY cannot be had for write, which the start itself may need")
 	}
 	return nil
 }

@@ -12,6 +12,8 @@ import (
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"defaultAction":"SCMP_ACT_ERRNO","archMap":[{"architecture":"SCMP_ARCH_X86_64"}],"syscalls":[{"names":["read"],"action":"SCMP_ACT_ALLOW","args":[{"index":1,"value":4,"valueTwo":4,"op":"SCMP_CMP_MASKED_EQ"}],"includes":{"caps":["CAP_CHOWN"],"minKernel":"3.2"},"excludes":{"arches":["s390x"]}}]}`))
 	f.Add([]byte(`{"defaultAction":"SCMP_ACT_KILL","syscalls":[{"name":"read","action":"SCMP_ACT_LOG"},{"names":["read"],"action":"SCMP_ACT_TRAP"}]}`))
+	f.Add([]byte(`{"defaultAction":"SCMP_ACT_NOTIFY","architectures":["SCMP_ARCH_X86","SCMP_ARCH_ARM"],"syscalls":[{"names":["socket"],"action":"SCMP_ACT_NOTIFY"}]}`))
+	f.Add([]byte(`{"defaultAction":"SCMP_ACT_LOG","listenerPath":"/l","architectures":["SCMP_ARCH_X32"],"syscalls":[{"names":["socket"],"action":"SCMP_ACT_NOTIFY"}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p, err := ParseProfile(data, []string{"CAP_CHOWN"})
 		if err != nil {

@@ -76,6 +76,9 @@ func check(p *seccomp.Seccomp) error {
 	if _, err := returnValue(p.DefaultAction, p.DefaultErrnoRet); err != nil {
 		return &ProfileError{"defaultAction", err.Error()}
 	}
+	if err := checkNotifyDefault(p.DefaultAction); err != nil {
+		return err
+	}
 	if _, err := flagBits(p.Flags); err != nil {
 		return err
 	}
@@ -83,20 +86,31 @@ func check(p *seccomp.Seccomp) error {
 		return err
 	}
 	for i, call := range p.Syscalls {
-		if call == nil {
-			return &ProfileError{entry(i, nil), "null"}
+		if err := checkEntry(i, call, p.ListenerPath); err != nil {
+			return err
 		}
-		old := call.Name //nolint:staticcheck // deprecated, and still to be read
-		names := call.Names
-		if old != "" && len(names) > 0 {
-			return &ProfileError{entry(i, names), "both name and names: use names"}
-		}
-		if old != "" {
-			names = []string{old}
-		}
-		if err := checkCall(call, names); err != nil {
-			return &ProfileError{entry(i, names), err.Error()}
-		}
+	}
+	return nil
+}
+
+func checkEntry(i int, call *seccomp.Syscall, listener string) error {
+	if call == nil {
+		return &ProfileError{entry(i, nil), "null"}
+	}
+	old := call.Name //nolint:staticcheck // deprecated, and still to be read
+	names := call.Names
+	if old != "" && len(names) > 0 {
+		return &ProfileError{entry(i, names), "both name and names: use names"}
+	}
+	if old != "" {
+		names = []string{old}
+	}
+	err := checkCall(call, names)
+	if err == nil {
+		err = checkNotifyCalls(call.Action, names, listener)
+	}
+	if err != nil {
+		return &ProfileError{entry(i, names), err.Error()}
 	}
 	return nil
 }

@@ -236,7 +236,7 @@ func TestCompileRefuses(t *testing.T) {
 		"unknown action": {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{rule(specs.ActKill, "read"), rule("SCMP_ACT_FOO", "ptrace")}}, `seccomp profile: syscalls[1] (ptrace): unknown action "SCMP_ACT_FOO"`},
 		"notify":         {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{rule(specs.ActNotify, "mount umount2")}}, `seccomp profile: syscalls[0] (mount, …): action SCMP_ACT_NOTIFY needs a listenerPath`},
 		"notify always":  {&specs.LinuxSeccomp{DefaultAction: specs.ActNotify, ListenerPath: "/l"}, `seccomp profile: defaultAction: SCMP_ACT_NOTIFY cannot be the default: the call that hands the listener on would wait for it`},
-		"notify sendmsg": {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, ListenerPath: "/l", Syscalls: []specs.LinuxSyscall{rule(specs.ActNotify, "sendmsg")}}, `seccomp profile: syscalls[0] (sendmsg): action SCMP_ACT_NOTIFY cannot be had for sendmsg, which the start itself needs`},
+		"notify write":   {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, ListenerPath: "/l", Syscalls: []specs.LinuxSyscall{rule(specs.ActNotify, "read write")}}, `seccomp profile: syscalls[0] (read, …): action SCMP_ACT_NOTIFY cannot be had for write, which the start itself may need`},
 		"argument":       {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{rule(specs.ActKill, "read", arg(6, specs.OpEqualTo, 0))}}, `seccomp profile: syscalls[0] (read): args[0]: index 6: a syscall has arguments 0 to 5`},
 		"operator":       {&specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{rule(specs.ActKill, "read", arg(0, "SCMP_CMP_XX", 0))}}, `seccomp profile: syscalls[0] (read): args[0]: unknown operator "SCMP_CMP_XX"`},
 		"errno":          {&specs.LinuxSeccomp{DefaultAction: specs.ActErrno, DefaultErrnoRet: new(uint(4096))}, `seccomp profile: defaultAction: errnoRet 4096 is more than 4095`},
@@ -332,6 +332,8 @@ func TestParseProfile(t *testing.T) {
 		"arch included":    {json: `{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"names":["brk"],"action":"SCMP_ACT_ALLOW","includes":{"arches":["` + runtime.GOARCH + `"]}},{"names":["dup"],"action":"SCMP_ACT_ALLOW","includes":{"arches":["s390x"]}}]}`, want: "brk"},
 		"kernel":           {json: `{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"names":["brk"],"action":"SCMP_ACT_ALLOW","includes":{"minKernel":"4.8"}},{"names":["dup"],"action":"SCMP_ACT_ALLOW","includes":{"minKernel":"99.1"}}]}`, want: "brk"},
 
+		"asked": {json: `{"defaultAction":"SCMP_ACT_ALLOW","listenerPath":"/l","syscalls":[{"names":["mount"],"action":"SCMP_ACT_NOTIFY"}]}`, want: "mount"},
+
 		"empty":             {json: ``, err: "parse seccomp profile: line 1: unexpected end of JSON input"},
 		"no default":        {json: `{}`, err: "seccomp profile: defaultAction: missing"},
 		"syntax":            {json: "{\n\"defaultAction\": \"SCMP_ACT_ERRNO\",\n}", err: "parse seccomp profile: line 3: invalid character '}'"},
@@ -340,6 +342,8 @@ func TestParseProfile(t *testing.T) {
 		"no names":          {json: `{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"action":"SCMP_ACT_ALLOW"}]}`, err: "seccomp profile: syscalls[0]: no names"},
 		"both names":        {json: `{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"name":"a","names":["b"],"action":"SCMP_ACT_ALLOW"}]}`, err: "seccomp profile: syscalls[0] (b): both name and names"},
 		"place in the file": {json: `{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"names":["a"],"action":"SCMP_ACT_ALLOW","includes":{"arches":["s390x"]}},{"names":["b"],"action":"ALLOW"}]}`, err: `seccomp profile: syscalls[1] (b): unknown action "ALLOW"`},
+		"nobody asked":      {json: `{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mount"],"action":"SCMP_ACT_NOTIFY"}]}`, err: "seccomp profile: syscalls[0] (mount): action SCMP_ACT_NOTIFY needs a listenerPath"},
+		"all asked":         {json: `{"defaultAction":"SCMP_ACT_NOTIFY","listenerPath":"/l"}`, err: "seccomp profile: defaultAction: SCMP_ACT_NOTIFY cannot be the default"},
 		"both arches":       {json: `{"defaultAction":"SCMP_ACT_ERRNO","architectures":["SCMP_ARCH_X86"],"archMap":[{"architecture":"SCMP_ARCH_X86"}]}`, err: "resolve seccomp profile: both 'architectures' and 'archMap'"},
 		"kernel version":    {json: `{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"names":["a"],"action":"SCMP_ACT_ALLOW","includes":{"minKernel":"four"}}]}`, err: "parse seccomp profile: invalid kernel version"},
 	}
