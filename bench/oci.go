@@ -13,7 +13,9 @@ func compareOci(ctx context.Context, l *lab) (*result, error) {
 		note:  "The same config.json for all three: /bin/true as user 9000, with Docker's seccomp profile.",
 		bars:  []bar{{deckhand, crun, 0.6}, {deckhand, runc, 0.4}},
 	}
-	run := func(runtime ...string) []string { return append(runtime, "run", "--bundle", l.bundle, "deckhand-bench") }
+	run := func(runtime ...string) []string {
+		return append(runtime, "run", "--bundle", l.bundle, "deckhand-bench")
+	}
 	return r, r.measure(ctx, l.runs,
 		subject{name: deckhand, args: run(l.deckhand, "oci", "--root", l.path("oci"))},
 		subject{name: crun, args: run("crun")},

@@ -275,9 +275,21 @@ func TestOciStateDifferential(t *testing.T) {
 			return out
 		}
 		for _, step := range [][]string{
-			{"state", "c"}, {"create", "c"}, {"state", "c"}, {"create", "c"}, {"start", "c"}, {"state", "c"}, {"start", "c"}, {"delete", "c"},
-			{"exec", "c", "sh", "-c", "exit 9"}, {"exec", "c", "nosuch"}, {"kill", "c", "nosuch"}, {"pause", "c"}, {"state", "c"},
-			{"resume", "c"}, {"kill", "c", "KILL"},
+			{"state", "c"},
+			{"create", "c"},
+			{"state", "c"},
+			{"create", "c"},
+			{"start", "c"},
+			{"state", "c"},
+			{"start", "c"},
+			{"delete", "c"},
+			{"exec", "c", "sh", "-c", "exit 9"},
+			{"exec", "c", "nosuch"},
+			{"kill", "c", "nosuch"},
+			{"pause", "c"},
+			{"state", "c"},
+			{"resume", "c"},
+			{"kill", "c", "KILL"},
 		} {
 			seen[runtime] = append(seen[runtime], strings.Join(step, " ")+": "+normalState(t, do(step...)))
 		}
