@@ -24,6 +24,25 @@ import (
 // Every attack here and in attack_test.go is shown to succeed where its defence is taken out: see
 // internal/attack, which builds this package without it.
 
+// TestOverwriteExeByExec is CVE-2019-5736 as it was: the engine enters a container that waits for it.
+func TestOverwriteExeByExec(t *testing.T) {
+	for _, command := range []string{"/proc/self/exe", "/bin/self.sh"} {
+		t.Run(command, func(t *testing.T) {
+			b := newBox(t, "guest", "sleep", "1m").asRoot()
+			exe := chownedCopy(t, b.idr.HostBase)
+			before := exeDigest(t, exe)
+			o := b.order("exec")
+			o.ExecArgs = []string{command, "overwrite"}
+			if r := launch(t, exe, o, nil).output(); !strings.Contains(r, "read-only file system") {
+				t.Errorf("opening the runtime for writing: %q", r)
+			}
+			if exeDigest(t, exe) != before {
+				t.Error("the executable was changed")
+			}
+		})
+	}
+}
+
 // TestWorkingDirectoryByDescriptor is CVE-2024-21626: the working directory is one of the host's, by a
 // descriptor that the engine left open.
 func TestWorkingDirectoryByDescriptor(t *testing.T) {

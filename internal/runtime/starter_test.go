@@ -32,8 +32,9 @@ type order struct {
 	Lower     []string
 	Base      string
 	UserXattr bool
-	NoOverlay bool // Lower[0] is bound as the root
-	Stdin     bool // lent to the container
+	NoOverlay bool     // Lower[0] is bound as the root
+	Stdin     bool     // lent to the container
+	ExecArgs  []string // what exec runs; nil: what the container runs
 	Gate      string
 	Outlive   bool
 }
@@ -75,6 +76,9 @@ func (o *order) start() (*Process, error) {
 		return p, err
 	}
 	proc := *o.Spec.Process
+	if o.ExecArgs != nil {
+		proc.Args = o.ExecArgs
+	}
 	return Exec(context.Background(), ExecOptions{Pid: p.Pid, Spec: o.Spec, Process: &proc, Stdio: Stdio{Out: os.Stdout, Err: os.Stderr}})
 }
 
