@@ -21,11 +21,11 @@ const (
 
 var attacks = map[string]attack{
 	"overwrite the engine through /proc/self/exe": {
-		cve: "CVE-2019-5736", pkg: runtimePkg, test: "TestOverwriteExe", shows: "text file busy|the executable was changed", // busy: it would have been opened
+		cve: "CVE-2019-5736", pkg: runtimePkg, test: "TestOverwriteExe", shows: "the executable was changed",
 		without: []edit{{runtimePkg + "/seal.go", "err := s.openOverlay()\n", "var err error\n\ts.fd, err = unix.Open(\"/proc/self/exe\", unix.O_PATH|unix.O_CLOEXEC, 0)\n"}},
 	},
 	"overwrite the engine that enters a container": {
-		cve: "CVE-2019-5736", pkg: runtimePkg, test: "TestOverwriteExeByExec", shows: "text file busy|the executable was changed",
+		cve: "CVE-2019-5736", pkg: runtimePkg, test: "TestOverwriteExeByExec", shows: "text file busy", // the engine still runs: the right to write was had
 		without: []edit{{runtimePkg + "/seal.go", "err := s.openOverlay()\n", "var err error\n\ts.fd, err = unix.Open(\"/proc/self/exe\", unix.O_PATH|unix.O_CLOEXEC, 0)\n"}},
 	},
 	"write to the copy of the engine in memory": {

@@ -27,14 +27,17 @@ func exeDigest(t *testing.T, path string) string {
 
 // TestOverwriteExe is CVE-2019-5736: the container has the runtime execute itself inside, by
 // /proc/self/exe, and opens that process's executable for writing. The file belongs to the
-// container's root here, so that nothing but the seal protects it.
+// container's root here, so that nothing but the seal protects it, and is not in use any more: the
+// runtime has ended, and the container lives on.
 func TestOverwriteExe(t *testing.T) {
 	for _, command := range []string{"/proc/self/exe", "/bin/self.sh"} {
 		t.Run(command, func(t *testing.T) {
 			b := newBox(t, command, "overwrite").asRoot()
 			exe := chownedCopy(t, b.idr.HostBase)
 			before := exeDigest(t, exe)
-			r := runStarter(t, exe, b)
+			o := b.order("leave")
+			o.Outlive = true
+			r := launch(t, exe, o, nil).output()
 			if !strings.Contains(r, "read-only file system") {
 				t.Errorf("opening the runtime for writing: %q", r)
 			}

@@ -226,9 +226,12 @@ func guestUndev(a []string) error {
 	return f.Close()
 }
 
-// guestReopen opens a path for writing and writes.
+// guestReopen opens a path for writing and writes; to a program that still runs, when it has ended.
 func guestReopen(a []string) error {
 	f, err := os.OpenFile(a[0], os.O_WRONLY, 0)
+	for end := time.Now().Add(3 * time.Second); errors.Is(err, unix.ETXTBSY) && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		f, err = os.OpenFile(a[0], os.O_WRONLY, 0)
+	}
 	if err != nil {
 		return err
 	}
