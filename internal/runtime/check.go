@@ -36,6 +36,9 @@ func checkNamespaces(s *specs.Spec) error {
 	if seen&unix.CLONE_NEWUTS == 0 && s.Hostname+s.Domainname != "" {
 		return errors.New("hostname and domainname need a UTS namespace")
 	}
+	if seen&unix.CLONE_NEWNET == 0 && len(l.NetDevices) > 0 {
+		return errors.New("linux.netDevices needs a network namespace")
+	}
 	if err := checkTime(s); err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -17,6 +18,11 @@ func (o *StartOptions) checkHooks() error {
 	h := o.Spec.Hooks
 	if h == nil {
 		return nil
+	}
+	for _, hook := range slices.Concat(h.CreateContainer, h.StartContainer) {
+		if hook.Timeout != nil && *hook.Timeout <= 0 {
+			return fmt.Errorf("hooks: the timeout of %s is not above zero", hook.Path)
+		}
 	}
 	if hasRuntimeHooks(h) && o.RuntimeHooks == nil {
 		return &UnsupportedError{"hooks.createRuntime"}

@@ -3,6 +3,7 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"unsafe"
@@ -41,6 +42,9 @@ func processPlan(p *specs.Process, l *specs.Linux, m *ids, warn func(string)) (*
 		plan.Umask = *p.User.Umask
 	}
 	if p.ConsoleSize != nil {
+		if p.ConsoleSize.Height > math.MaxUint16 || p.ConsoleSize.Width > math.MaxUint16 {
+			return nil, fmt.Errorf("process.consoleSize: no terminal has %dx%d", p.ConsoleSize.Height, p.ConsoleSize.Width)
+		}
 		plan.Rows, plan.Columns = uint16(p.ConsoleSize.Height), uint16(p.ConsoleSize.Width)
 	}
 	if err := checkIDs(p, m); err != nil {

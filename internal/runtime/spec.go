@@ -27,7 +27,6 @@ func checkSpec(s *specs.Spec) error {
 	}{
 		{"linux.intelRdt", l.IntelRdt != nil},
 		{"linux.mountLabel (this kernel does not run SELinux)", l.MountLabel != "" && !hasSELinux()},
-		{"linux.netDevices", len(l.NetDevices) > 0},
 	} {
 		if f.set {
 			return &UnsupportedError{f.name}

@@ -122,6 +122,9 @@ func (c *starting) setUp(ctx context.Context, o *StartOptions) error {
 	if err := c.makeGate(p, plan, o.Gate); err != nil {
 		return err
 	}
+	if err := c.netDevices(o.Spec); err != nil {
+		return err
+	}
 	if err := c.hooks(p, plan, o); err != nil {
 		return err
 	}
