@@ -110,7 +110,7 @@ func TestAttributeErrors(t *testing.T) {
 		}, "linux.memoryPolicy.flags"},
 		"a limit twice": {func(s *specs.Spec) {
 			s.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_CORE"}, {Type: "RLIMIT_CORE"}}
-		}, "process.rlimits has RLIMIT_CORE twice"},
+		}, "process.rlimits: RLIMIT_CORE is there twice"},
 		"soft above": {func(s *specs.Spec) { s.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_CORE", Soft: 2, Hard: 1}} }, "process.rlimits"},
 		"capability": {func(s *specs.Spec) { s.Process.Capabilities = &specs.LinuxCapabilities{Bounding: []string{"CAP_X"}} }, "process.capabilities"},
 	}
@@ -163,6 +163,30 @@ func TestCapabilitySets(t *testing.T) {
 	want := []string{"process.capabilities: CAP_FUTURE is not known and left out", "process.capabilities: CAP_PAST is not known and left out"}
 	if diff := cmp.Diff(want, warnings); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestLowLimits: what is too little for us may be enough for the command.
+func TestLowLimits(t *testing.T) {
+	limits := []specs.POSIXRlimit{
+		{Type: "RLIMIT_AS", Soft: 64 << 20, Hard: 64 << 20},
+		{Type: "RLIMIT_DATA", Soft: 32 << 20, Hard: 32 << 20},
+		{Type: "RLIMIT_FSIZE", Soft: 0, Hard: 0},
+		{Type: "RLIMIT_NPROC", Soft: 1, Hard: 1},
+		{Type: "RLIMIT_STACK", Soft: 1 << 20, Hard: 2 << 20},
+	}
+	const script, want = "ulimit -v; ulimit -d; ulimit -f", "65536\n32768\n0"
+	b := newBox(t, "/usr/bin/sh", "-c", script).withHostPrograms()
+	b.o.Spec.Process.Rlimits = limits
+	b.want(want)
+	b.o.Spec.Process.NoNewPrivileges, b.o.Stdio = false, Stdio{} // loads the filter early
+	b.o.Spec.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActAllow}
+	b.want(want)
+	b = newBox(t, "/usr/bin/sleep", "60").withHostPrograms()
+	p := b.start()
+	b.o.Spec.Process.Rlimits = limits
+	if r := execIn(t, b, p, nil, "/usr/bin/sh", "-c", script); strings.TrimSpace(r.out) != want {
+		t.Errorf("exec: %+v", r)
 	}
 }
 

@@ -25,13 +25,8 @@ func checkNamespaces(s *specs.Spec) error {
 		}
 		seen |= flag
 	}
-	path, user := namespace(s, specs.UserNamespace)
-	mapped := len(l.UIDMappings) > 0 && len(l.GIDMappings) > 0
-	if user && path == "" && !mapped {
-		return errors.New("a user namespace needs linux.uidMappings and linux.gidMappings")
-	}
-	if !user && len(l.UIDMappings)+len(l.GIDMappings) > 0 {
-		return errors.New("linux.uidMappings and linux.gidMappings need a user namespace")
+	if err := checkMappings(s); err != nil {
+		return err
 	}
 	if seen&unix.CLONE_NEWUTS == 0 && s.Hostname+s.Domainname != "" {
 		return errors.New("hostname and domainname need a UTS namespace")
@@ -46,6 +41,19 @@ func checkNamespaces(s *specs.Spec) error {
 		if err := checkSysctl(name, seen); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func checkMappings(s *specs.Spec) error {
+	l := s.Linux
+	joined, user := namespace(s, specs.UserNamespace)
+	mapped := len(l.UIDMappings) > 0 && len(l.GIDMappings) > 0
+	if user && joined == "" && !mapped {
+		return errors.New("a user namespace needs linux.uidMappings and linux.gidMappings")
+	}
+	if !user && len(l.UIDMappings)+len(l.GIDMappings) > 0 {
+		return errors.New("linux.uidMappings and linux.gidMappings need a user namespace")
 	}
 	return nil
 }

@@ -143,24 +143,14 @@ func giveStdio(given *Stdio, p *specs.Process, m *ids) error {
 	return nil
 }
 
-// limit sets what needs the parent's rights: resource limits above our own, a lower badness.
+// limit sets what needs the parent's rights: the scheduler, limits above our own, a lower badness.
 func (c *starting) limit(plan *stage.Plan, p *specs.Process) error {
 	if err := c.schedule(p); err != nil {
 		return err
 	}
-	for i, r := range p.Rlimits {
-		if slices.ContainsFunc(p.Rlimits[:i], func(o specs.POSIXRlimit) bool { return o.Type == r.Type }) {
-			return fmt.Errorf("process.rlimits has %s twice", r.Type)
-		}
-		resource, err := rlimit(r.Type)
-		if err != nil {
-			return err
-		}
-		if err := unix.Prlimit(c.process.Pid, resource, &unix.Rlimit{Cur: r.Soft, Max: r.Hard}, nil); err != nil {
-			return fmt.Errorf("process.rlimits: set limit %s to %d:%d: %w", r.Type, r.Soft, r.Hard, err)
-		}
-		if resource == unix.RLIMIT_NOFILE { // the Go runtime in the child changes it
-			plan.Files = stage.Limit{Soft: r.Soft, Hard: r.Hard}
+	for i := range p.Rlimits {
+		if err := c.limitResource(plan, p.Rlimits[:i], &p.Rlimits[i]); err != nil {
+			return fmt.Errorf("process.rlimits: %w", err)
 		}
 	}
 	if p.OOMScoreAdj == nil {
@@ -175,6 +165,37 @@ func (c *starting) limit(plan *stage.Plan, p *specs.Process) error {
 		return fmt.Errorf("process.oomScoreAdj: set oom_score_adj %d: %w", *p.OOMScoreAdj, err)
 	}
 	return f.Close()
+}
+
+// limitResource raises a limit; to lower it is left to the child, as the last it does: our program could
+// not go on with what may be enough for the command.
+func (c *starting) limitResource(plan *stage.Plan, before []specs.POSIXRlimit, r *specs.POSIXRlimit) error {
+	if slices.ContainsFunc(before, func(o specs.POSIXRlimit) bool { return o.Type == r.Type }) {
+		return fmt.Errorf("%s is there twice", r.Type)
+	}
+	resource, err := rlimit(r.Type)
+	if err != nil {
+		return err
+	}
+	if r.Soft > r.Hard {
+		return fmt.Errorf("%s: soft limit %d is above hard limit %d", r.Type, r.Soft, r.Hard)
+	}
+	var now unix.Rlimit
+	if err := unix.Prlimit(c.process.Pid, resource, nil, &now); err != nil {
+		return fmt.Errorf("read limit %s: %w", r.Type, err)
+	}
+	if r.Hard > now.Max {
+		if err := unix.Prlimit(c.process.Pid, resource, &unix.Rlimit{Cur: r.Hard, Max: r.Hard}, nil); err != nil {
+			return fmt.Errorf("set limit %s to %d:%d: %w", r.Type, r.Soft, r.Hard, err)
+		}
+	}
+	limit := stage.Limit{Soft: r.Soft, Hard: r.Hard}
+	if resource == unix.RLIMIT_NOFILE { // the Go runtime in the child changes it
+		plan.Files = limit
+		return nil
+	}
+	plan.Limits = append(plan.Limits, stage.ResourceLimit{Resource: resource, Limit: limit})
+	return nil
 }
 
 // rlimits are the names of resource limits; an array, not a map, costs nothing at the program's start.
@@ -206,5 +227,5 @@ func rlimit(name string) (int, error) {
 			return r.resource, nil
 		}
 	}
-	return 0, fmt.Errorf("unknown process.rlimits type %q", name)
+	return 0, fmt.Errorf("unknown type %q", name)
 }

@@ -21,7 +21,7 @@ const (
 	deviceBytes = 1 << 16
 )
 
-// devices plans linux.devices: as nodes that the child makes or, for a user namespace, which may make
+// deviceNodes plans linux.devices: as nodes that the child makes or, for a user namespace, which may make
 // none, as mounts of nodes that are made here.
 func (p *preparer) deviceNodes(plan *stage.Plan) error {
 	_, userns := namespace(p.spec, specs.UserNamespace)
@@ -61,6 +61,12 @@ func (p *preparer) deviceNode(d *specs.LinuxDevice) (stage.Device, error) {
 	if node.Path == "/" {
 		return node, errors.New("no path")
 	}
+	err := p.number(&node, d)
+	return node, err
+}
+
+// number gives a node its type and its device, which the container may use then.
+func (p *preparer) number(node *stage.Device, d *specs.LinuxDevice) error {
 	switch d.Type {
 	case "c", "u":
 		node.Mode |= unix.S_IFCHR
@@ -68,19 +74,19 @@ func (p *preparer) deviceNode(d *specs.LinuxDevice) (stage.Device, error) {
 		node.Mode |= unix.S_IFBLK
 	case "p":
 		node.Mode |= unix.S_IFIFO
-		return node, nil
+		return nil
 	default:
-		return node, fmt.Errorf("unknown type %q, there are c, b, u and p", d.Type)
+		return fmt.Errorf("unknown type %q, there are c, b, u and p", d.Type)
 	}
 	const maxMajor, maxMinor = 1<<12 - 1, 1<<20 - 1
 	if d.Major < 0 || d.Major > maxMajor || d.Minor < 0 || d.Minor > maxMinor {
-		return node, fmt.Errorf("there is no device %d:%d", d.Major, d.Minor)
+		return fmt.Errorf("there is no device %d:%d", d.Major, d.Minor)
 	}
 	node.Rdev = unix.Mkdev(uint32(d.Major), uint32(d.Minor))
 	p.devices = append(p.devices, cgroup.Device{
 		Block: d.Type == "b", Major: uint32(d.Major), Minor: uint32(d.Minor),
 	})
-	return node, nil
+	return nil
 }
 
 // isStandard: a node that every container has, as it is. In ptmx's place is a link to the container's own.

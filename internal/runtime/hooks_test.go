@@ -105,7 +105,7 @@ func TestHooksRefused(t *testing.T) {
 		}
 	}
 	b := newBox(t, "guest")
-	b.o.Spec.Hooks = &specs.Hooks{Prestart: hook}
+	b.o.Spec.Hooks = &specs.Hooks{CreateRuntime: hook}
 	sentinel := errors.New("no network today")
 	b.o.RuntimeHooks = func(context.Context, int) error { return sentinel }
 	if _, err := b.try(t.Context()); !errors.Is(err, sentinel) {

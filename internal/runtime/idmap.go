@@ -21,7 +21,7 @@ func (p *preparer) idmap(src *os.File, o *options, m *specs.Mount) error {
 	if own && len(m.UIDMappings)*len(m.GIDMappings) == 0 {
 		return errors.New("uidMappings and gidMappings need each other")
 	}
-	if own && !(p.userns != nil && sameMapping(m.UIDMappings, p.ids.uids) && sameMapping(m.GIDMappings, p.ids.gids)) {
+	if own && (p.userns == nil || !sameMapping(m.UIDMappings, p.ids.uids) || !sameMapping(m.GIDMappings, p.ids.gids)) {
 		made, err := makeUserns(idMap(m.UIDMappings), idMap(m.GIDMappings))
 		if err != nil {
 			return fmt.Errorf("make a user namespace of uidMappings and gidMappings: %w", err)

@@ -61,29 +61,34 @@ func (p *preparer) mount(m *specs.Mount) (stage.Mount, error) {
 	if target == "/" {
 		return stage.Mount{}, errors.New("the root cannot be mounted over")
 	}
-	o, err := parseOptions(m.Options)
-	if err != nil {
-		return stage.Mount{}, err
-	}
+	o := parseOptions(m.Options)
 	out := stage.Mount{Type: m.Type, Target: target, Propagation: o.propagation}
+	var err error
 	switch {
 	case o.remount:
-		return p.remount(&out, m, o)
+		err = p.remount(&out, m, o)
 	case m.Type == "bind" || o.bind:
-		return out, p.bind(&out, m, o)
+		err = p.bind(&out, m, o)
 	case p.lent(m.Type) != "":
-		return out, p.lend(&out, m.Type, o)
-	case m.Type == "cgroup":
+		err = p.lend(&out, m.Type, o)
+	default:
+		err = p.newFilesystem(&out, m, o)
+	}
+	return out, err
+}
+
+// newFilesystem plans a mount of a filesystem that the child makes.
+func (p *preparer) newFilesystem(out *stage.Mount, m *specs.Mount, o *options) error {
+	switch {
+	case out.Type == "":
+		return errors.New("neither a type nor bind")
+	case o.idmap || len(m.UIDMappings)+len(m.GIDMappings) > 0:
+		return &UnsupportedError{"mounts.options idmap of a new " + m.Type}
+	case o.copyUp && m.Type != "tmpfs":
+		return &UnsupportedError{"mounts.options tmpcopyup of a " + m.Type}
+	}
+	if m.Type == "cgroup" {
 		out.Type = "cgroup2"
-	}
-	if out.Type == "" {
-		return stage.Mount{}, errors.New("neither a type nor bind")
-	}
-	if o.idmap || len(m.UIDMappings)+len(m.GIDMappings) > 0 {
-		return stage.Mount{}, &UnsupportedError{"mounts.options idmap of a new " + m.Type}
-	}
-	if o.copyUp && m.Type != "tmpfs" {
-		return stage.Mount{}, &UnsupportedError{"mounts.options tmpcopyup of a " + m.Type}
 	}
 	out.CopyUp = o.copyUp
 	out.Attrs = o.set | o.recSet // what they clear is not set on a new mount
@@ -97,7 +102,7 @@ func (p *preparer) mount(m *specs.Mount) (stage.Mount, error) {
 	if m.Source != "" {
 		out.Source = m.Source
 	}
-	return out, nil
+	return nil
 }
 
 // mappedOptions leaves out devpts' group where it has no place in the user namespace, as podman does.
@@ -137,8 +142,8 @@ func (p *preparer) lent(fstype string) string {
 		if l.fstype != fstype {
 			continue
 		}
-		path, own := namespace(p.spec, l.namespace)
-		if !own || path != "" && fstype == "sysfs" {
+		joined, own := namespace(p.spec, l.namespace)
+		if !own || joined != "" && fstype == "sysfs" {
 			return l.path
 		}
 	}
@@ -212,20 +217,20 @@ func (p *preparer) bind(out *stage.Mount, m *specs.Mount, o *options) error {
 
 // remount changes a mount that the container has by then: attributes, and what the filesystem lets
 // change.
-func (p *preparer) remount(out *stage.Mount, m *specs.Mount, o *options) (stage.Mount, error) {
+func (p *preparer) remount(out *stage.Mount, m *specs.Mount, o *options) error {
 	if o.idmap || o.copyUp || len(m.UIDMappings)+len(m.GIDMappings) > 0 {
-		return stage.Mount{}, &UnsupportedError{"mounts.options remount with idmap or tmpcopyup"}
+		return &UnsupportedError{"mounts.options remount with idmap or tmpcopyup"}
 	}
 	if o.recSet|o.recClear != 0 {
-		return stage.Mount{}, &UnsupportedError{"mounts.options remount with recursive attributes"}
+		return &UnsupportedError{"mounts.options remount with recursive attributes"}
 	}
 	out.Type, out.Remount = "", true
 	out.Attrs, out.ClearAttrs = o.set, o.clear
 	out.Options = append(o.data, o.super...)
 	if o.bind && len(out.Options) > 0 {
-		return stage.Mount{}, &UnsupportedError{"mounts.options " + out.Options[0].Key + " of a bind mount"}
+		return &UnsupportedError{"mounts.options " + out.Options[0].Key + " of a bind mount"}
 	}
-	return *out, nil
+	return nil
 }
 
 func setBindAttrs(src *os.File, o *options) error {

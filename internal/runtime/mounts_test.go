@@ -381,10 +381,7 @@ func TestParseOptions(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := parseOptions(tt.words)
-			if err != nil {
-				t.Fatal(err)
-			}
+			got := parseOptions(tt.words)
 			if diff := cmp.Diff(tt.want, *got, cmp.AllowUnexported(options{})); diff != "" {
 				t.Error(diff)
 			}

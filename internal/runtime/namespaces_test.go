@@ -32,10 +32,10 @@ func (b *box) join(pid int, types ...specs.LinuxNamespaceType) {
 func (b *box) leave(typ specs.LinuxNamespaceType) {
 	l := b.o.Spec.Linux
 	l.Namespaces = slices.DeleteFunc(l.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == typ })
-	switch typ {
-	case specs.UserNamespace:
+	if typ == specs.UserNamespace {
 		l.UIDMappings, l.GIDMappings = nil, nil
-	case specs.UTSNamespace:
+	}
+	if typ == specs.UTSNamespace {
 		b.o.Spec.Hostname = ""
 	}
 }

@@ -62,7 +62,7 @@ func attributeOf(name string) (attribute, bool) {
 
 // parseOptions sorts a mount's options; what is neither an attribute nor a word of the specification
 // is for the filesystem.
-func parseOptions(words []string) (*options, error) {
+func parseOptions(words []string) *options {
 	o := &options{}
 	for _, w := range words {
 		if a, ok := attributeOf(w); ok {
@@ -75,11 +75,9 @@ func parseOptions(words []string) (*options, error) {
 			o.dev = w == "rdev" || o.dev && w != "rnodev"
 			continue
 		}
-		if err := o.word(w); err != nil {
-			return nil, err
-		}
+		o.word(w)
 	}
-	return o, nil
+	return o
 }
 
 // propagations gives the propagation of that name, 0 where there is none.
@@ -97,7 +95,7 @@ func propagations(name string) uint64 {
 	return 0
 }
 
-func (o *options) word(w string) error {
+func (o *options) word(w string) {
 	switch w {
 	case "", "defaults", "async", "silent", "loud":
 	case "bind":
@@ -118,10 +116,9 @@ func (o *options) word(w string) error {
 	default:
 		if p := propagations(strings.TrimPrefix(w, "r")); p != 0 {
 			o.propagation, o.recPropagation = p, w[0] == 'r'
-			return nil
+			return
 		}
 		key, value, _ := strings.Cut(w, "=")
 		o.data = append(o.data, stage.Pair{Key: key, Value: value})
 	}
-	return nil
 }

@@ -125,6 +125,11 @@ func (c *starting) setUp(ctx context.Context, o *StartOptions) error {
 	if err := c.netDevices(o.Spec); err != nil {
 		return err
 	}
+	return c.goOn(ctx, p, plan, o)
+}
+
+// goOn has the child carry out its plan.
+func (c *starting) goOn(ctx context.Context, p *preparer, plan *stage.Plan, o *StartOptions) error {
 	if err := c.hooks(p, plan, o); err != nil {
 		return err
 	}

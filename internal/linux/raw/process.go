@@ -107,7 +107,7 @@ func load(prog *sockFprog, flags uint32, l *Listener) syscall.Errno {
 		return e
 	}
 	l.fd.Store(int32(fd) + 1)
-	for l.done.Load() == 0 { //nolint:revive // it is set by the other thread
+	for l.done.Load() == 0 {
 	}
 	return 0
 }

@@ -84,7 +84,7 @@ func FsconfigFlag(fs int, key string) error {
 	if err != nil {
 		return err
 	}
-	return fsconfig(fs, fsconfigSetFlag, k, nil, 0)
+	return fsconfig(fs, fsconfigSetFlag, k, nil)
 }
 
 // FsconfigString sets an option to a string.
@@ -97,11 +97,11 @@ func FsconfigString(fs int, key, value string) error {
 	if err != nil {
 		return err
 	}
-	return fsconfig(fs, fsconfigSetString, k, v, 0)
+	return fsconfig(fs, fsconfigSetString, k, v)
 }
 
 // FsconfigCreate makes the filesystem.
-func FsconfigCreate(fs int) error { return fsconfig(fs, fsconfigCreate, nil, nil, 0) }
+func FsconfigCreate(fs int) error { return fsconfig(fs, fsconfigCreate, nil, nil) }
 
 // Fspick takes the filesystem whose root fd is, to change its configuration (fspick(2)).
 func Fspick(dir int) (int, error) {
@@ -109,10 +109,10 @@ func Fspick(dir int) (int, error) {
 }
 
 // FsconfigReconfigure puts a configuration into force.
-func FsconfigReconfigure(fs int) error { return fsconfig(fs, fsconfigReconfigure, nil, nil, 0) }
+func FsconfigReconfigure(fs int) error { return fsconfig(fs, fsconfigReconfigure, nil, nil) }
 
-func fsconfig(fs int, cmd uintptr, key, value *byte, aux int) error {
-	_, _, e := syscall.Syscall6(sysFsconfig, uintptr(fs), cmd, uintptr(unsafe.Pointer(key)), uintptr(unsafe.Pointer(value)), uintptr(aux), 0)
+func fsconfig(fs int, cmd uintptr, key, value *byte) error {
+	_, _, e := syscall.Syscall6(sysFsconfig, uintptr(fs), cmd, uintptr(unsafe.Pointer(key)), uintptr(unsafe.Pointer(value)), 0, 0)
 	return errno(e)
 }
 

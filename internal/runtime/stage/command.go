@@ -111,7 +111,11 @@ func execute(c *child) error {
 	if p.Init {
 		return c.executeInit(envv)
 	}
-	loading, executing := raw.Execve(c.takeFilter(), path, argv, envv)
+	filter := c.takeFilter()
+	if err := c.limitResources(); err != nil {
+		return err
+	}
+	loading, executing := raw.Execve(filter, path, argv, envv)
 	if loading != nil {
 		return notLoaded(loading)
 	}
@@ -141,6 +145,9 @@ func (c *child) loadFilter() error {
 	}
 	if err := c.shut(); err != nil {
 		return fail("lock the door behind", err)
+	}
+	if err := c.limitResources(); err != nil { // the filter may not know the call
+		return err
 	}
 	return notLoaded(f.Load())
 }

@@ -44,9 +44,21 @@ func takeDevices(c *child) error {
 		if st.Mode&syscall.S_IFMT != syscall.S_IFCHR || st.Rdev != d.major<<8|d.minor {
 			return fail("/dev/"+d.name+" of the host is not that device", syscall.ENODEV)
 		}
+		if err := c.protectNode(fd); err != nil {
+			return fail("protect /dev/"+d.name, err)
+		}
 		d.fd = fd
 	}
 	return nil
+}
+
+// protectNode keeps a container whose root is the host's from changing owner and mode of the host's node. A device on
+// a read-only mount is written to all the same.
+func (c *child) protectNode(fd int) error {
+	if c.plan.NewUser {
+		return nil // its root is not the node's owner
+	}
+	return raw.MountSetattr(fd, 0, &raw.MountAttr{Set: raw.MOUNT_ATTR_RDONLY})
 }
 
 // devLinks are the links of the runtime specification.

@@ -91,7 +91,7 @@ func awaitHook(pid, timeoutSeconds int) (ws syscall.WaitStatus, err error) {
 	for ticks := timeoutSeconds * 1000 / tickMillis; ; ticks-- {
 		got, err := syscall.Wait4(pid, &ws, options, nil)
 		switch {
-		case err == syscall.EINTR: //nolint:errorlint // errno
+		case err == syscall.EINTR:
 			continue
 		case err != nil || got == pid:
 			return ws, err

@@ -58,14 +58,19 @@ func (c *child) mountOne(m *Mount) error {
 	if err != nil {
 		return fail("open the mount point", err)
 	}
+	if m.Remount {
+		return fail("remount", remount(target, m))
+	}
 	if m.Type != "proc" {
 		if err := checkNotProc(target, m.Target); err != nil {
 			return err
 		}
 	}
-	if m.Remount {
-		return fail("remount", remount(target, m))
-	}
+	return c.attach(m, target)
+}
+
+// attach puts a mount over an open place.
+func (c *child) attach(m *Mount, target int) error {
 	source, err := c.source(m)
 	if err != nil {
 		return err

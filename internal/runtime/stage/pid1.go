@@ -26,7 +26,11 @@ func (c *child) executeInit(envv []*byte) error {
 	if err := raw.ClearCloseOnExec(c.sock); err != nil {
 		return fail("keep the socket", err)
 	}
-	loading, executing := raw.Execveat(c.takeFilter(), c.fds[exe], argv, envv)
+	filter := c.takeFilter()
+	if err := c.limitResources(); err != nil {
+		return err
+	}
+	loading, executing := raw.Execveat(filter, c.fds[exe], argv, envv)
 	if loading != nil {
 		return notLoaded(loading)
 	}

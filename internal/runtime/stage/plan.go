@@ -45,7 +45,8 @@ type Plan struct {
 	Personality         uint32 // PER_* and 1; 0: as it is
 	MemoryMode          uint32 // MPOL_* and 1; 0: as it is
 	MemoryNodes         []uint64
-	Files               Limit // RLIMIT_NOFILE; the parent sets the other limits
+	Files               Limit           // RLIMIT_NOFILE
+	Limits              []ResourceLimit // the others, within what the parent has raised them to
 	Caps                Caps
 	NoNewPrivileges     bool
 	Seccomp             []byte // BPF instructions
@@ -88,6 +89,12 @@ type Pair struct{ Key, Value string }
 // Limit is a resource limit.
 type Limit struct{ Soft, Hard uint64 }
 
+// ResourceLimit is the limit of a resource (RLIMIT_*).
+type ResourceLimit struct {
+	Resource int
+	Limit
+}
+
 // Caps are the five capability sets as bit masks.
 type Caps struct{ Bounding, Effective, Permitted, Inheritable, Ambient uint64 }
 
@@ -126,6 +133,7 @@ func (p *Plan) fields(c *codec) {
 	list(c, &p.Mounts, (*codec).mount)
 	list(c, &p.Sysctl, (*codec).pair)
 	list(c, &p.Labels, (*codec).pair)
+	list(c, &p.Limits, (*codec).limit)
 	list(c, &p.MemoryNodes, number[uint64])
 	list(c, &p.Groups, number[uint32])
 	list(c, &p.Devices, (*codec).device)
@@ -180,6 +188,12 @@ func (c *codec) device(d *Device) {
 	number(c, &d.Rdev)
 	number(c, &d.UID)
 	number(c, &d.GID)
+}
+
+func (c *codec) limit(l *ResourceLimit) {
+	number(c, &l.Resource)
+	number(c, &l.Soft)
+	number(c, &l.Hard)
 }
 
 func (c *codec) pair(p *Pair) {

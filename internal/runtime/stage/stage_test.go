@@ -25,7 +25,7 @@ func fullPlan() *Plan {
 		PopulateDev: true, Masked: []string{"/proc/kcore"}, Readonly: []string{"/proc/sys", "/proc/bus"},
 		Sysctl:   []Pair{{"net.ipv4.ip_forward", "1"}},
 		Terminal: true, Rows: 24, Columns: 65535, Init: true, InitFd: 7, UID: 9000, GID: 1 << 31, Groups: []uint32{1, 2, 3},
-		SkipSetgroups: true, Umask: 0o22, Labels: []Pair{{"attr/exec", "exec x"}}, Personality: 9, MemoryMode: 3, MemoryNodes: []uint64{1 << 63}, Files: Limit{1, 1 << 63}, Caps: Caps{1, 2, 3, 4, 1 << 40}, NoNewPrivileges: true,
+		SkipSetgroups: true, Umask: 0o22, Labels: []Pair{{"attr/exec", "exec x"}}, Personality: 9, MemoryMode: 3, MemoryNodes: []uint64{1 << 63}, Files: Limit{1, 1 << 63}, Limits: []ResourceLimit{{4, Limit{2, 3}}}, Caps: Caps{1, 2, 3, 4, 1 << 40}, NoNewPrivileges: true,
 		Seccomp: []byte{1, 2, 3, 4, 5, 6, 7, 8}, SeccompFlags: 2, NotifyFd: 4, NotifyMessage: []byte("{}"), Cwd: "/", CreateCwd: true, Args: []string{"a", ""}, Env: []string{"A=b"},
 		SearchPath: "/bin", Gate: 3, Extra: 2, KeepSessionKeyring: true, ParentDeathUnwanted: true,
 	}

@@ -67,6 +67,18 @@ func limitFiles(c *child) error {
 	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: l.Soft, Max: l.Hard})
 }
 
+// limitResources comes as late as it can, and once: with little memory or few processes this program
+// could not go on.
+func (c *child) limitResources() error {
+	for _, l := range c.plan.Limits {
+		if err := syscall.Setrlimit(l.Resource, &syscall.Rlimit{Cur: l.Soft, Max: l.Hard}); err != nil {
+			return fail("process.rlimits: set limit "+decimal(uint32(l.Resource)), err)
+		}
+	}
+	c.plan.Limits = nil
+	return nil
+}
+
 // becomeUser takes on the command's user, groups and capabilities.
 func becomeUser(c *child) error {
 	p := c.plan
