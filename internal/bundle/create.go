@@ -80,9 +80,7 @@ func (c *Container) start(ctx context.Context, o *Options, gate string) (*runtim
 	so := runtime.StartOptions{
 		ID: o.ID, Spec: b.Spec, Rootfs: c.openRoot, Attach: c.attach, Stdio: o.Stdio, Gate: gate, Outlive: !o.Attached,
 		ExtraFiles: o.ExtraFiles, Cgroup: group.Dir, Enter: group.Enter, NoPivot: o.NoPivot, KeepKeyring: o.KeepKeyring,
-	}
-	if b.Spec.Hooks != nil {
-		so.RuntimeHooks, so.HookState = c.runtimeHooks, c.hookState
+		RuntimeHooks: c.runtimeHooks, HookState: c.hookState,
 	}
 	p, err := c.launch(ctx, so, group)
 	if err != nil {

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -82,6 +83,7 @@ func (c *Container) exec(ctx context.Context, spec *specs.Spec, o *ExecOptions) 
 	}
 	defer func() { _ = group.Close() }() // a directory only read from
 	eo.Cgroup, eo.Enter = group.Dir, group.Enter
+	eo.HookState = func(int, specs.ContainerState) ([]byte, error) { return json.Marshal(c.State()) }
 	eo.Resolve = func(root *os.File, p *specs.Process) error {
 		setHome(root, p)
 		return nil

@@ -179,7 +179,8 @@ func (o *ociApp) isRootless() bool { return os.Geteuid() != 0 || rootless.Inside
 // outerID is the variable that tells the program, executed again in an ordinary user's namespace, whose it is.
 const outerID = "DECKHAND_OCI_OUTER"
 
-// enter has an ordinary user become root of his own user namespace.
+// enter has an ordinary user become root of his own user namespace, to make a container. What is done with one later
+// is done from outside, where he is the owner of that namespace: entered again, it would be another one.
 func (o *ociApp) enter() error {
 	if os.Geteuid() == 0 {
 		return nil

@@ -158,6 +158,7 @@ func normal(out string) string {
 		if strings.HasSuffix(line, " mqueue") && strings.HasPrefix(line, "d") {
 			continue // its IPC namespace is made before the user namespace has ids: the owner is nobody, and the mode 1777
 		}
+		line = hostNode.ReplaceAllString(line, "$1 $2") // its owner is what it is on the host
 		if mountLine.MatchString(line) {
 			if line = normalMount(line); line == "" {
 				continue
@@ -170,6 +171,7 @@ func normal(out string) string {
 }
 
 var (
+	hostNode   = regexp.MustCompile(`^(crw-rw-rw-).* (null|zero|full|random|urandom|tty)$`)
 	mountLine  = regexp.MustCompile(` - [a-z0-9]+ `)
 	devNode    = regexp.MustCompile(`^/dev/(null|zero|full|random|urandom|tty) `)
 	maskedLine = regexp.MustCompile(`^/(proc|sys)/(acpi|asound|interrupts|kcore|keys|latency_stats|timer_list|timer_stats|sched_debug|scsi|firmware|devices/virtual/powercap|kernel)`)
@@ -251,6 +253,27 @@ func runIn(t *testing.T, dir string, args ...string) (int, string) {
 		t.Fatal(err)
 	}
 	return 0, out.String()
+}
+
+// TestOciHostDevices: root of a container without a user namespace writes to /dev/zero, and can change neither its owner
+// nor its mode, which are the host's.
+func TestOciHostDevices(t *testing.T) {
+	need.Root(t)
+	need.Program(t, "tar")
+	dir := unpackBase(t)
+	t.Cleanup(func() { _ = errors.Join(os.Chown("/dev/zero", 0, 0), os.Chmod("/dev/zero", 0o666)) }) // should it be broken
+	writeConfig(t, dir, comparable(func(s *specs.Spec) {
+		all := []string{"CAP_CHOWN", "CAP_FOWNER", "CAP_DAC_OVERRIDE"}
+		s.Process.Capabilities = &specs.LinuxCapabilities{Bounding: all, Effective: all, Permitted: all}
+		s.Process.Args = []string{"/bin/sh", "-c", "echo >/dev/zero && echo written; chown 1000:1000 /dev/zero; chmod 600 /dev/zero /proc/keys"}
+	}))
+	_, out := runIn(t, dir, append(runtimes(t)["deckhand oci"], "run", "devices")...)
+	if !strings.HasPrefix(out, "written\n") || strings.Count(out, "Read-only file system") != 3 {
+		t.Errorf("the container said %q", out)
+	}
+	if info, err := os.Stat("/dev/zero"); err != nil || info.Mode().Perm() != 0o666 {
+		t.Errorf("/dev/zero: %v, %v", info, err)
+	}
 }
 
 // TestOciStateDifferential compares the state of a container through its life, and the exit codes of what is not possible.

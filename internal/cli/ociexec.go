@@ -70,9 +70,6 @@ func (o *ociApp) exec(ctx context.Context, opts *ociExecOptions, id string, args
 	if opts.cgroup != "" {
 		return errors.New("--cgroup is not supported: the command is in the container's own group")
 	}
-	if err := o.enter(); err != nil {
-		return err
-	}
 	c, err := o.open(id)
 	if err != nil {
 		return err

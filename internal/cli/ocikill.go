@@ -39,9 +39,6 @@ func newOciKill(o *ociApp) *cobra.Command {
 }
 
 func (o *ociApp) kill(id string, sig unix.Signal, all bool) error {
-	if err := o.enter(); err != nil {
-		return err
-	}
 	c, err := o.open(id)
 	if err != nil {
 		return err
@@ -78,9 +75,6 @@ func newOciDelete(o *ociApp) *cobra.Command {
 		Short: "Delete a container that has ended",
 		Args:  oneID,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.enter(); err != nil {
-				return err
-			}
 			c, err := o.open(args[0])
 			if err == nil {
 				err = c.Delete(cmd.Context(), force)

@@ -71,9 +71,6 @@ func newOciStart(o *ociApp) *cobra.Command {
 		Short: "Start the command of a container that was created",
 		Args:  oneID,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := o.enter(); err != nil {
-				return err
-			}
 			c, err := o.open(args[0])
 			if err != nil {
 				return err
