@@ -20,6 +20,7 @@ type app struct {
 	dataRoot     string
 	rootUser     string // allow, warn, refuse; empty: DECKHAND_ROOT_USER, then refuse
 	debug        bool
+	front        *front // the process in front of this one; nil: none
 	now          func() time.Time
 }
 

@@ -32,12 +32,13 @@ type attachment struct {
 	tty          bool
 	interactive  bool
 	log          *engine.LogWriter // nil: none
+	front        *front            // nil: nobody detaches
 	restore      func()
 }
 
 // attachTo makes an attachment; with tty the files are joined in started, by the console.
 func (a *app) attachTo(tty, interactive bool, log *engine.LogWriter) (*attachment, error) {
-	at := &attachment{in: a.in, out: a.out, err: a.err, tty: tty, interactive: interactive, log: log, restore: func() {}}
+	at := &attachment{in: a.in, out: a.out, err: a.err, tty: tty, interactive: interactive, log: log, front: a.front, restore: func() {}}
 	if tty {
 		return at, nil
 	}
@@ -182,8 +183,33 @@ func (at *attachment) joinConsole(console *os.File) error {
 		}
 		at.restore = func() { _ = term.Restore(fd, old) } // nothing more can be done
 	}
-	at.input = func() { _, _ = io.Copy(console, at.in) } // ends with our input or with the process
+	at.input = func() { at.copyInput(console) }
 	return nil
+}
+
+// copyInput ends with our input, with the process, or with the keys that detach from it.
+func (at *attachment) copyInput(console io.Writer) {
+	if at.front == nil || len(at.front.keys) == 0 {
+		_, _ = io.Copy(console, at.in) // as above
+		return
+	}
+	_, err := io.Copy(console, &detachReader{from: at.in, keys: at.front.keys})
+	if errors.Is(err, errDetached) {
+		at.front.detach()
+	}
+}
+
+// leave gives the terminal back, and has what is still to come go nowhere but to the log.
+func (at *attachment) leave() {
+	at.restore()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return // there is no machine without
+	}
+	defer func() { _ = null.Close() }() // the others stay
+	for _, f := range []*os.File{at.in, at.out, at.err} {
+		_ = unix.Dup3(int(null.Fd()), int(f.Fd()), 0) // both are open
+	}
 }
 
 // resize gives the console our terminal's size.

@@ -21,6 +21,7 @@ type execOptions struct {
 	privileged               bool
 	user, workdir            string
 	env, envFile             []string
+	front                    frontOptions
 }
 
 func (o *execOptions) addFlags(f *pflag.FlagSet) {
@@ -32,6 +33,8 @@ func (o *execOptions) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVarP(&o.env, "env", "e", nil, "set a variable, `NAME=value`; NAME alone takes it from here")
 	f.StringArrayVar(&o.envFile, "env-file", nil, "read variables from this `file`")
 	f.BoolVar(&o.privileged, "privileged", false, "give the command every capability in the container, and no seccomp filter")
+	o.front.addFlags(f)
+	o.front.proxy = true
 }
 
 func newExec(a *app) *cobra.Command {
@@ -69,6 +72,12 @@ func (a *app) exec(ctx context.Context, o *execOptions, name string, args []stri
 	if err != nil {
 		return err
 	}
+	if !o.detach {
+		var done bool
+		if a.front, done, err = a.behind(ctx, o.front, o.tty, o.interactive); done {
+			return err
+		}
+	}
 	eo := engine.ExecOptions{Args: args, Env: env, Cwd: o.workdir, User: o.user, Terminal: o.tty, Privileged: o.privileged}
 	if o.privileged {
 		a.note("deckhand: warning: --privileged gives %s what root has in %s: every capability, and no seccomp filter", args[0], rec.Name)
@@ -84,6 +93,7 @@ func (a *app) execAttached(ctx context.Context, e *engine.Engine, rec *store.Con
 	if err != nil {
 		return err
 	}
+	a.front.watch(at.leave)
 	caught := catchSignals(at.tty)
 	eo.Stdio, eo.Size = at.stdio, at.consoleSize()
 	p, err := e.Exec(ctx, rec, eo)
@@ -91,7 +101,7 @@ func (a *app) execAttached(ctx context.Context, e *engine.Engine, rec *store.Con
 		at.abort()
 		return execError(err, rec)
 	}
-	caught.forward(p, at.resizer(p.Console))
+	caught.forward(a.front.hears(p), at.resizer(p.Console))
 	if err := at.started(p.Console); err != nil {
 		a.note("deckhand: %v", err)
 	}

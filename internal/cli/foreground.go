@@ -24,6 +24,7 @@ func (a *app) foreground(ctx context.Context, c *engine.Container, interactive b
 	if err != nil {
 		return errors.Join(closeLog(log, err), c.Remove())
 	}
+	a.front.watch(at.leave)
 	caught := catchSignals(at.tty)
 	c.Config.Spec.ConsoleSize = at.consoleSize()
 	r, err := c.Start(ctx, at.stdio, check)
@@ -31,7 +32,7 @@ func (a *app) foreground(ctx context.Context, c *engine.Container, interactive b
 		at.abort()
 		return joinQuiet(err, closeLog(log, c.Abandon(err)))
 	}
-	caught.forward(r, at.resizer(r.Console))
+	caught.forward(a.front.hears(r), at.resizer(r.Console))
 	if err := at.started(r.Console); err != nil {
 		a.note("deckhand: %v", err)
 	}

@@ -165,10 +165,10 @@ func notThereYet(cmd *cobra.Command, err error) error {
 
 // dockerRunFlags are docker run's flags that run does not have.
 func dockerRunFlags() []string {
-	return strings.Fields(`annotation attach cpu-count cpu-percent detach-keys device-cgroup-rule disable-content-trust
+	return strings.Fields(`annotation attach cpu-count cpu-percent device-cgroup-rule disable-content-trust
 		domainname expose gpus health-cmd health-interval health-retries health-start-interval health-start-period
 		health-timeout isolation label-file link link-local-ip log-driver log-opt mount network-alias no-healthcheck
-		platform publish-all quiet restart runtime sig-proxy storage-opt volume-driver volumes-from`)
+		platform publish-all quiet restart runtime storage-opt volume-driver volumes-from`)
 }
 
 func withUsage(cmd *cobra.Command, err error) error {

@@ -48,6 +48,13 @@ func (a *app) run(ctx context.Context, o *runOptions, image string, args []strin
 	if err := a.checkRun(o); err != nil {
 		return err
 	}
+	if !o.detach {
+		var done bool
+		var err error
+		if a.front, done, err = a.behind(ctx, o.front, o.tty, o.interactive); done {
+			return err
+		}
+	}
 	if err := a.enterFor(ctx, o); err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ type runOptions struct {
 	modes                            modeOptions
 	process                          processOptions
 	names                            nameOptions
+	front                            frontOptions
 
 	profile       *profile.Profile // read from profileDir; nil without
 	entrypointSet bool             // --entrypoint was given, perhaps empty
@@ -69,4 +70,6 @@ func (o *runOptions) addFlags(f *pflag.FlagSet) {
 	o.process.addFlags(f)
 	o.modes.addFlags(f)
 	o.names.addFlags(f)
+	o.front.addFlags(f)
+	f.BoolVar(&o.front.proxy, "sig-proxy", true, "pass signals on to the process; without, they end only what the shell waits for")
 }

@@ -53,7 +53,7 @@ func EnterOf(pid int) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = code.Close() }() // only to be executed
+	defer func() { _ = code.Close() }()                                // only to be executed
 	return fmt.Errorf("enter user namespace: %w", join(code, ns, exe)) // came back: it failed
 }
 
