@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -103,4 +104,74 @@ func TestSingleID(t *testing.T) {
 	if got := status(out, "Uid"); got != "0 0 0 0" || !strings.Contains(out, "guest\x00sleep") {
 		t.Errorf("%v: %s", s.cmd.ProcessState, out)
 	}
+}
+
+// TestRootlessSpec has an ordinary user carry out what his kernel lets him.
+func TestRootlessSpec(t *testing.T) {
+	tests := map[string]struct {
+		args   []string
+		change func(*box)
+		want   string
+	}{
+		"time": {[]string{"cat", "/proc/self/timens_offsets"}, func(b *box) {
+			add(b.o.Spec, specs.TimeNamespace, "")
+			b.o.Spec.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 77}}
+		}, "77"},
+		"copy-up": {[]string{"cat", "/data/file"}, func(b *box) {
+			if err := os.Mkdir(b.upper("data"), 0o755); err != nil {
+				b.t.Fatal(err)
+			}
+			if err := os.WriteFile(b.upper("data/file"), []byte("copied"), 0o644); err != nil {
+				b.t.Fatal(err)
+			}
+			b.mount(specs.Mount{Destination: "/data", Type: "tmpfs", Source: "tmpfs", Options: []string{"tmpcopyup"}})
+		}, "copied"},
+		"remount": {[]string{"cat", "/proc/self/mountinfo"}, func(b *box) {
+			b.mount(specs.Mount{Destination: "/mem", Type: "tmpfs", Source: "tmpfs"}, specs.Mount{Destination: "/mem", Options: []string{"remount", "ro", "size=8k"}})
+		}, "/mem ro,"},
+		"device of the host": {[]string{"stat", "/dev/loop-control"}, func(b *box) {
+			var st unix.Stat_t
+			if err := unix.Stat("/dev/loop-control", &st); err != nil {
+				b.t.Fatal(err)
+			}
+			b.o.Spec.Linux.Devices = []specs.LinuxDevice{device("/dev/loop-control", "c", int64(unix.Major(st.Rdev)), int64(unix.Minor(st.Rdev)))}
+		}, "loop-control 20"},
+		"pipe": {[]string{"stat", "/dev/pipe"}, func(b *box) {
+			b.o.Spec.Linux.Devices = []specs.LinuxDevice{device("/dev/pipe", "p", 0, 0)}
+		}, "pipe 10666 0:0"},
+		"nice": {[]string{"sched"}, func(b *box) {
+			b.o.Spec.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedBatch, Nice: 5}
+		}, "3 5 "},
+		"host's pids":  {[]string{"links", "/proc/self/ns/pid"}, func(b *box) { b.leave(specs.PIDNamespace) }, "pid:["},
+		"host's IPC":   {[]string{"true"}, func(b *box) { b.leave(specs.IPCNamespace); b.dropMount("/dev/mqueue") }, ""},
+		"host's group": {[]string{"true"}, func(b *box) { b.leave(specs.CgroupNamespace) }, ""},
+		"limits": {[]string{"true"}, func(b *box) {
+			b.o.Spec.Process.Rlimits = []specs.POSIXRlimit{{Type: "RLIMIT_NPROC", Soft: 100, Hard: 100}}
+		}, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := rootlessBox(t, 65536, append([]string{"guest"}, tt.args...)...)
+			tt.change(b)
+			b.giveTo(subordinate)
+			if err := os.Chmod(imageDir(t), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			o := b.order("start")
+			o.UserXattr = true
+			ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: subordinate, Size: 65536}}
+			s := launch(t, "/proc/self/exe", o, &syscall.SysProcAttr{
+				Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, UidMappings: ids, GidMappings: ids,
+				GidMappingsEnableSetgroups: true, Credential: &syscall.Credential{},
+			})
+			if out := s.output(); !strings.Contains(out, tt.want) || s.cmd.ProcessState.ExitCode() != 0 {
+				t.Errorf("%v: %s", s.cmd.ProcessState, out)
+			}
+		})
+	}
+}
+
+// dropMount leaves a mount out.
+func (b *box) dropMount(target string) {
+	b.o.Spec.Mounts = slices.DeleteFunc(b.o.Spec.Mounts, func(m specs.Mount) bool { return m.Destination == target })
 }
