@@ -59,6 +59,7 @@ const (
 	stepEnter = iota + 1
 	stepGroup
 	stepUser
+	stepRoot
 	stepHide
 	stepFork
 	stepFiles
@@ -67,7 +68,7 @@ const (
 )
 
 var forkSteps = [...]string{
-	"", "enter its namespaces", "become its root's group", "become its root", "hide from it",
+	"", "enter its namespaces", "become its root's group", "become its root", "enter its root directory", "hide from it",
 	"fork in its pid namespace", "arrange the standard files", "keep capabilities", "execute deckhand",
 }
 

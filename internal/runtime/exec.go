@@ -108,22 +108,32 @@ func (c *starting) finishExec(plan *stage.Plan, o *ExecOptions, m *ids) error {
 	return c.awaitCommand()
 }
 
-// resolve calls Resolve with the container's root, opened through a pid that is made sure of.
+// resolve calls Resolve with the container's root.
 func (o *ExecOptions) resolve(target int) error {
 	if o.Resolve == nil {
 		return nil
 	}
+	root, err := o.openRoot(target)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }() // O_PATH
+	return o.Resolve(root, o.Process)
+}
+
+// openRoot opens the container's root, through a pid that is made sure of.
+func (o *ExecOptions) openRoot(target int) (*os.File, error) {
 	path := "/proc/" + strconv.Itoa(o.Pid) + "/root"
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return &os.PathError{Op: "open", Path: path, Err: err}
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
 	}
 	root := os.NewFile(uintptr(fd), path)
-	defer func() { _ = root.Close() }() // O_PATH
 	if err := unix.PidfdSendSignal(target, 0, nil, 0); errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("exec in container: %w", os.ErrProcessDone)
+		_ = root.Close() // O_PATH
+		return nil, fmt.Errorf("exec in container: %w", os.ErrProcessDone)
 	}
-	return o.Resolve(root, o.Process)
+	return root, nil
 }
 
 // ids are the container's: as its config.json has them, or as the user namespace has that it joined.
@@ -184,7 +194,22 @@ func (o *ExecOptions) join(target, exe, sock int) (int, error) {
 	for _, n := range o.Spec.Linux.Namespaces {
 		namespaces |= cloneFlag(n.Type)
 	}
-	j.add(uintptr(target), namespaces)
+	if namespaces != 0 {
+		j.add(uintptr(target), namespaces)
+	}
+	if namespaces&unix.CLONE_NEWNS == 0 { // the container's root is its processes' only
+		root, err := o.openRoot(target)
+		if err != nil {
+			return 0, err
+		}
+		defer func() { _ = root.Close() }() // O_PATH
+		high, err := unix.FcntlInt(root.Fd(), unix.F_DUPFD_CLOEXEC, highFd)
+		if err != nil {
+			return 0, fmt.Errorf("duplicate a descriptor: %w", err)
+		}
+		defer closeFd(high)
+		j.root = uintptr(high)
+	}
 	if o.Cgroup != nil {
 		f.clone.flags, f.clone.cgroup = unix.CLONE_INTO_CGROUP, uint64(o.Cgroup.Fd())
 	}

@@ -15,6 +15,7 @@ type join struct {
 	enter  [8]entry
 	n      int     // entries
 	flags  uintptr // CLONE_NEW* of what is new
+	root   uintptr // directory to make the root, 0: the namespaces' own
 	report uintptr // pipe to write a forkReport to
 }
 
@@ -94,6 +95,13 @@ func enter(j *join) bool {
 	if errno == 0 && user {
 		errno = setns(j, 0, false)
 	}
+	if errno == 0 && j.root != 0 {
+		r.step = stepRoot
+		_, _, errno = syscall.RawSyscall(unix.SYS_FCHDIR, j.root, 0, 0)
+		if errno == 0 {
+			_, _, errno = syscall.RawSyscall(unix.SYS_CHROOT, uintptr(unsafe.Pointer(&hereName)), 0, 0)
+		}
+	}
 	if errno == 0 {
 		r.step = stepHide
 		_, _, errno = syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 0, 0, 0, 0, 0)
@@ -101,6 +109,9 @@ func enter(j *join) bool {
 	r.val = uint32(errno)
 	return errno == 0
 }
+
+// hereName is the working directory's name.
+var hereName = [...]byte{'.', 0}
 
 // setns enters what is not entered yet: the user namespace or the others; those that are not allowed
 // may be put off.

@@ -172,6 +172,9 @@ func TestHostNamespaces(t *testing.T) {
 			if root, err := os.Stat(procPath(pid, "root/bin/guest")); err != nil || root.Size() == 0 {
 				t.Errorf("the root is not the container's: %v", err)
 			}
+			if r := execIn(t, b, &Process{Pid: pid}, nil, "guest", "ls", "/"); r.Code != 0 || !strings.Contains(r.out, "locked\n") || strings.Contains(r.out, "usr\n") {
+				t.Errorf("a process that enters is not in the container's root: %+v", r)
+			}
 			if after, err := os.ReadFile("/proc/self/mountinfo"); err != nil || string(after) != string(before) {
 				t.Errorf("the host's mounts changed (%v):\n%s", err, after)
 			}
