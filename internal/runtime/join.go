@@ -85,22 +85,13 @@ func enter(j *join) bool {
 		errno = setns(j, unix.CLONE_NEWUSER, false)
 	}
 	if errno == 0 && user {
-		r.step = stepGroup
-		_, _, errno = syscall.RawSyscall(unix.SYS_SETRESGID, 0, 0, 0)
-		if errno == 0 {
-			r.step = stepUser
-			_, _, errno = syscall.RawSyscall(unix.SYS_SETRESUID, 0, 0, 0)
-		}
+		errno = becomeRoot(r)
 	}
 	if errno == 0 && user {
 		errno = setns(j, 0, false)
 	}
 	if errno == 0 && j.root != 0 {
-		r.step = stepRoot
-		_, _, errno = syscall.RawSyscall(unix.SYS_FCHDIR, j.root, 0, 0)
-		if errno == 0 {
-			_, _, errno = syscall.RawSyscall(unix.SYS_CHROOT, uintptr(unsafe.Pointer(&hereName)), 0, 0)
-		}
+		errno = chroot(j)
 	}
 	if errno == 0 {
 		r.step = stepHide
@@ -108,6 +99,35 @@ func enter(j *join) bool {
 	}
 	r.val = uint32(errno)
 	return errno == 0
+}
+
+// becomeRoot takes on the ids of the user namespace's root.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func becomeRoot(r *forkReport) syscall.Errno {
+	r.step = stepGroup
+	if _, _, errno := syscall.RawSyscall(unix.SYS_SETRESGID, 0, 0, 0); errno != 0 {
+		return errno
+	}
+	r.step = stepUser
+	_, _, errno := syscall.RawSyscall(unix.SYS_SETRESUID, 0, 0, 0)
+	return errno
+}
+
+// chroot makes a directory the root.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func chroot(j *join) syscall.Errno {
+	j.fork.err.step = stepRoot
+	if _, _, errno := syscall.RawSyscall(unix.SYS_FCHDIR, j.root, 0, 0); errno != 0 {
+		return errno
+	}
+	_, _, errno := syscall.RawSyscall(unix.SYS_CHROOT, uintptr(unsafe.Pointer(&hereName)), 0, 0)
+	return errno
 }
 
 // hereName is the working directory's name.
