@@ -80,7 +80,7 @@ func (c *Container) start(ctx context.Context, o *Options, gate string) (*runtim
 	so := runtime.StartOptions{
 		ID: o.ID, Spec: b.Spec, Rootfs: c.openRoot, Attach: c.attach, Stdio: o.Stdio, Gate: gate, Outlive: !o.Attached,
 		ExtraFiles: o.ExtraFiles, Cgroup: group.Dir, Enter: group.Enter, NoPivot: o.NoPivot, KeepKeyring: o.KeepKeyring,
-		RuntimeHooks: c.runtimeHooks, HookState: c.hookState,
+		RuntimeHooks: c.runtimeHooks, HookState: c.hookState, StrictIDMap: true, Warn: c.root.warnOf,
 	}
 	p, err := c.launch(ctx, so, group)
 	if err != nil {

@@ -76,7 +76,7 @@ func (c *Container) exec(ctx context.Context, spec *specs.Spec, o *ExecOptions) 
 	}
 	eo := runtime.ExecOptions{
 		Pid: c.record.Process.Pid, StartTicks: c.record.Process.StartTicks, Spec: spec, Process: o.Process, Stdio: o.Stdio,
-		Outlive: !o.Attached, ExtraFiles: o.ExtraFiles,
+		Outlive: !o.Attached, ExtraFiles: o.ExtraFiles, Warn: c.root.warnOf,
 	}
 	if group == nil {
 		group = &cgroup.Group{}

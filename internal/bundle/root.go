@@ -41,6 +41,9 @@ func (r *Root) warn(err error) {
 	}
 }
 
+// warnOf is warn of what is no error, only left out.
+func (r *Root) warnOf(message string) { r.warn(errors.New(message)) }
+
 // Open finds a container. ErrNotExist where there is none.
 func (r *Root) Open(id string) (*Container, error) {
 	if err := checkID(id); err != nil {
