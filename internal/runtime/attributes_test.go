@@ -2,12 +2,16 @@ package runtime
 
 import (
 	"errors"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/deckhand-engine/deckhand/internal/linux/caps"
+	"github.com/deckhand-engine/deckhand/internal/runtime/stage"
 )
 
 // TestAttributes starts and enters containers with each attribute of a process.
@@ -188,6 +192,35 @@ func TestLowLimits(t *testing.T) {
 	if r := execIn(t, b, p, nil, "/usr/bin/sh", "-c", script); strings.TrimSpace(r.out) != want {
 		t.Errorf("exec: %+v", r)
 	}
+}
+
+// TestMissingCapabilities: what the caller has not he cannot grant.
+func TestMissingCapabilities(t *testing.T) {
+	c := stage.Caps{Bounding: 7, Effective: 6, Permitted: 7, Inheritable: 4, Ambient: 4}
+	var warnings []string
+	narrow(&c, 3, func(m string) { warnings = append(warnings, m) })
+	if want := (stage.Caps{Bounding: 7, Effective: 2, Permitted: 3}); c != want {
+		t.Errorf("%+v, want %+v", c, want)
+	}
+	if len(warnings) != 1 || !strings.Contains(warnings[0], "CAP_DAC_READ_SEARCH") {
+		t.Errorf("%q", warnings)
+	}
+}
+
+// TestAllCapabilities starts a container that is to have every capability, wherever we are.
+func TestAllCapabilities(t *testing.T) {
+	b := newBox(t, "guest", "cat", "/proc/self/status")
+	b.leave(specs.UserNamespace)
+	b.o.Spec.Process.User = specs.User{}
+	all := caps.All()
+	b.o.Spec.Process.Capabilities = &specs.LinuxCapabilities{Bounding: all, Effective: all, Permitted: all}
+	b.o.Spec.Linux.Resources = &specs.LinuxResources{Devices: []specs.LinuxDeviceCgroup{{Allow: true}}}
+	b.o.Warn = func(string) {}
+	own, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareStatus(t, b.run(), map[string]string{"CapPrm": status(string(own), "CapPrm"), "CapBnd": status(string(own), "CapBnd")})
 }
 
 func TestParseRanges(t *testing.T) {

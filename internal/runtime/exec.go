@@ -60,6 +60,9 @@ func Exec(ctx context.Context, o ExecOptions) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := withoutMissing(plan, &spec, o.Warn); err != nil {
+		return nil, err
+	}
 	plan.CreateCwd = false // as runc
 	c, err := o.fork(target)
 	if err != nil {

@@ -180,6 +180,9 @@ func (c *starting) plan(p *preparer, o *StartOptions) (*stage.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := withoutMissing(plan, o.Spec, o.Warn); err != nil {
+		return nil, err
+	}
 	plan.WaitNetwork = o.Network != nil && plan.NewNetwork
 	if err := p.mounts(plan); err != nil {
 		return nil, err
