@@ -46,8 +46,8 @@ func (o *nameOptions) names() (engine.Names, error) {
 		n.Hosts = append(n.Hosts, entry)
 	}
 	for _, s := range o.servers {
-		if _, err := netip.ParseAddr(s); err != nil {
-			return n, fmt.Errorf("invalid --dns %q: %s is not an ip address", s, s)
+		if a, err := netip.ParseAddr(s); err != nil || a.Zone() != "" {
+			return n, fmt.Errorf("invalid --dns %q: it is not an ip address", s)
 		}
 	}
 	for _, s := range o.search {
@@ -86,7 +86,7 @@ func parseHost(s string) (string, error) {
 		return name + ":" + address, nil
 	}
 	a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(address, "["), "]"))
-	if err != nil {
+	if err != nil || a.Zone() != "" { // a zone can be any text
 		return "", fmt.Errorf("invalid IP address in add-host: %q", address)
 	}
 	return name + ":" + a.String(), nil
