@@ -172,7 +172,7 @@ func TestHostNamespaces(t *testing.T) {
 			if root, err := os.Stat(procPath(pid, "root/bin/guest")); err != nil || root.Size() == 0 {
 				t.Errorf("the root is not the container's: %v", err)
 			}
-			if r := execIn(t, b, &Process{Pid: pid}, nil, "guest", "ls", "/"); r.Code != 0 || !strings.Contains(r.out, "locked\n") || strings.Contains(r.out, "usr\n") {
+			if r := execIn(t, b, &Process{Pid: pid}, nil, "guest", "ls", "/"); r.Code != 0 || !strings.Contains(r.out, "locked\n") || strings.Contains(r.out, "var\n") {
 				t.Errorf("a process that enters is not in the container's root: %+v", r)
 			}
 			if after, err := os.ReadFile("/proc/self/mountinfo"); err != nil || string(after) != string(before) {
@@ -262,7 +262,7 @@ func TestNoPivot(t *testing.T) {
 	b := newBox(t, "guest", "ls", "/")
 	b.o.NoPivot = true
 	r := b.run()
-	if r.Code != 0 || !strings.Contains(r.out, "locked\n") || strings.Contains(r.out, "usr\n") {
+	if r.Code != 0 || !strings.Contains(r.out, "locked\n") || strings.Contains(r.out, "var\n") {
 		t.Errorf("%+v", r)
 	}
 	b = newBox(t, "guest", "cat", "/"+strings.Repeat("../", 20)+filepath.Join(b.base, "upper"))
