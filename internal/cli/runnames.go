@@ -45,22 +45,27 @@ func (o *nameOptions) names() (engine.Names, error) {
 		}
 		n.Hosts = append(n.Hosts, entry)
 	}
+	return n, o.checkResolver()
+}
+
+// checkResolver refuses what has no place in a resolv.conf.
+func (o *nameOptions) checkResolver() error {
 	for _, s := range o.servers {
 		if a, err := netip.ParseAddr(s); err != nil || a.Zone() != "" {
-			return n, fmt.Errorf("invalid --dns %q: it is not an ip address", s)
+			return fmt.Errorf("invalid --dns %q: it is not an ip address", s)
 		}
 	}
 	for _, s := range o.search {
 		if s != "." && !isDomain(s) {
-			return n, fmt.Errorf("invalid --dns-search: %s is not a valid domain", s)
+			return fmt.Errorf("invalid --dns-search: %s is not a valid domain", s)
 		}
 	}
 	for _, s := range o.options {
 		if s == "" || strings.ContainsFunc(s, blank) {
-			return n, fmt.Errorf("invalid --dns-option %q: one word is needed, as ndots:2", s)
+			return fmt.Errorf("invalid --dns-option %q: one word is needed, as ndots:2", s)
 		}
 	}
-	return n, nil
+	return nil
 }
 
 // checkAddresses refuses flags of docker's whose effect there is not.
