@@ -11,7 +11,7 @@ func compareOci(ctx context.Context, l *lab) (*result, error) {
 	r := &result{
 		title: "Runtimes on a ready bundle",
 		note:  "The same config.json for all three: /bin/true as user 9000, with Docker's seccomp profile.",
-		bars:  []bar{{deckhand, crun, 0.6}, {deckhand, runc, 0.4}},
+		bars:  []bar{{deckhand, crun, 0.6}},
 	}
 	run := func(runtime ...string) []string {
 		return append(runtime, "run", "--bundle", l.bundle, "deckhand-bench")
