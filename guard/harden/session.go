@@ -129,9 +129,11 @@ func (s *session) remembered(ctx context.Context, t test, text string, trial Tri
 	if err != nil {
 		return nil, err
 	}
-	if out := s.recall(key); out != nil && !t.fresh {
-		s.ended(t, out)
-		return out, nil
+	if !t.fresh {
+		if out := s.recall(key); out != nil {
+			s.ended(t, out)
+			return out, nil
+		}
 	}
 	s.tell(Event{Phase: t.phase, Title: t.title})
 	trial.Image, err = s.build(ctx, text)
