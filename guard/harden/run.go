@@ -185,7 +185,7 @@ func (s *session) prove(ctx context.Context, l *lesson) (*proof.Proof, error) {
 	}
 	checks := s.checks()
 	return &proof.Proof{
-		Version: 1, Source: s.o.Source, Name: s.o.Name, Dockerfile: string(text), Profile: *s.finished(l.candidate),
+		Version: proof.Version, Source: s.o.Source, Name: s.o.Name, Dockerfile: string(text), Profile: *s.finished(l.candidate),
 		Repairs: ordered(l.candidate.repairs), Syscalls: l.candidate.syscalls, Refused: l.refused, Tolerated: l.tolerated,
 		Check: checks.Check, CheckHost: checks.CheckHost, CheckFrom: checks.From, Exercise: checks.Exercise,
 		Trials: s.trials, Before: before, After: after, Times: s.seconds(), Finished: s.o.Now(),
@@ -229,7 +229,7 @@ func (s *session) finished(c candidate) *profile.Profile {
 	}
 	p.Irreducible = s.irreducible(c)
 	if c.syscalls != nil {
-		p.Seccomp = "seccomp.json"
+		p.Seccomp = proof.SeccompName
 	}
 	return p
 }

@@ -26,9 +26,9 @@ type session struct {
 	edit     repair.Options
 	ports    []string // published besides those that the image exposes
 
-	plain  *Outcome // of the service as it is
-	asRoot *Outcome // of the same, watched
-	built  map[string]string
+	plain  *Outcome            // of the service as it is
+	asRoot *Outcome            // of the same, watched
+	built  map[string]string   // images by the text of their Dockerfile
 	asked  []string            // system calls of watched trials that passed, as the user
 	made   map[string]*Outcome // by this run, by key
 	// unsayable are repairs that no Dockerfile of this image can make.
