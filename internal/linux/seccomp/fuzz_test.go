@@ -98,7 +98,7 @@ func randomProfile(in []byte) *specs.LinuxSeccomp {
 		}
 		for range 1 + s.n(6) {
 			// few different calls, so that rules meet
-			r.Names = append(r.Names, syscalls[s.n(16)*20].name)
+			r.Names = append(r.Names, abis[0].syscalls[s.n(16)*20].name)
 		}
 		for range s.n(4) {
 			r.Args = append(r.Args, arg(uint(s.n(6)), fuzzOps[s.n(len(fuzzOps))], s.value(), s.value()))

@@ -1,12 +1,12 @@
 //go:build ignore
 
-// Gen_syscalls writes syscalls_<arch>.go from the numbers in golang.org/x/sys/unix: a table for the
-// architecture, and one for each other ABI that its kernels run programs of.
+// Gen_syscalls writes the tables of system calls from the numbers in golang.org/x/sys/unix: NAME_numbers.go for each
+// ABI, syscalls_GOARCH.go with the list of those that the architecture's kernels run programs of, and the same list for
+// tests on the other architecture. The linker drops the tables that no list of the program's own names.
 package main
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"go/format"
 	"log"
@@ -33,12 +33,12 @@ type abi struct {
 
 var arches = map[string][]abi{
 	"amd64": {
-		{variable: "syscalls", goarch: "amd64", arch: "ArchX86_64", audit: "AUDIT_ARCH_X86_64"},
+		{variable: "syscallsX86_64", goarch: "amd64", arch: "ArchX86_64", audit: "AUDIT_ARCH_X86_64", note: "programs for amd64"},
 		{variable: "syscallsX32", goarch: "amd64", arch: "ArchX32", audit: "AUDIT_ARCH_X86_64", bit: "x32Bit", change: toX32, note: "programs with 64-bit registers and 32-bit pointers"},
 		{variable: "syscallsX86", goarch: "386", arch: "ArchX86", audit: "AUDIT_ARCH_I386", note: "32-bit programs"},
 	},
 	"arm64": {
-		{variable: "syscalls", goarch: "arm64", arch: "ArchAARCH64", audit: "AUDIT_ARCH_AARCH64"},
+		{variable: "syscallsAARCH64", goarch: "arm64", arch: "ArchAARCH64", audit: "AUDIT_ARCH_AARCH64", note: "programs for arm64"},
 		{variable: "syscallsARM", goarch: "arm", arch: "ArchARM", audit: "AUDIT_ARCH_ARM", change: addARM, note: "32-bit programs"},
 	},
 }
@@ -79,13 +79,13 @@ func main() {
 	}
 	dir := filepath.Join(strings.TrimSpace(string(out)), "unix")
 	for goarch, abis := range arches {
-		write("syscalls_"+goarch+".go", list("abis", abis)+table(abis[0], read(dir, abis[0])))
-		for _, a := range abis[1:] {
-			write(strings.ToLower(strings.TrimPrefix(a.arch, "Arch"))+"_"+goarch+".go", "\n"+table(a, read(dir, a)))
+		for _, a := range abis {
+			write(strings.ToLower(strings.TrimPrefix(a.arch, "Arch"))+"_numbers.go", table(a, read(dir, a)))
 		}
+		write("syscalls_"+goarch+".go", list("abis", abis)+last(read(dir, abis[0])))
 		for other := range arches {
 			if other != goarch {
-				write("foreign_"+other+"_test.go", foreign(dir, abis))
+				write("foreign_"+other+"_test.go", list("foreignABIs", abis))
 			}
 		}
 	}
@@ -126,17 +126,6 @@ func read(dir string, a abi) map[string]int {
 	return numbers
 }
 
-// foreign renders what another architecture has, to test on this one what is compiled for it.
-func foreign(dir string, abis []abi) string {
-	tables := ""
-	for i, a := range abis {
-		a.variable = "foreign" + strings.TrimPrefix(a.arch, "Arch")
-		tables += table(a, read(dir, a))
-		abis[i].variable = a.variable
-	}
-	return list("foreignABIs", abis) + tables
-}
-
 // list renders the list of ABIs, the architecture's own first; those with one AUDIT_ARCH are neighbours.
 func list(variable string, abis []abi) string {
 	var b bytes.Buffer
@@ -153,23 +142,18 @@ func list(variable string, abis []abi) string {
 	return b.String()
 }
 
+// last renders the greatest of an ABI's numbers.
+func last(numbers map[string]int) string {
+	return fmt.Sprintf("\nconst lastSyscall = %d\n", slices.Max(slices.Collect(maps.Values(numbers))))
+}
+
 // table renders one ABI's calls.
 func table(a abi, numbers map[string]int) string {
 	var b bytes.Buffer
-	last := 0
-	if a.variable == "syscalls" {
-		for _, n := range numbers {
-			last = max(last, n)
-		}
-		fmt.Fprintf(&b, "\nconst lastSyscall = %d\n", last)
-		fmt.Fprintf(&b, "\n// syscalls is sorted by name.\n")
-	} else {
-		fmt.Fprintf(&b, "// %s are those of %s, sorted by name.\n", a.variable, cmp.Or(a.note, "another architecture"))
-	}
-	fmt.Fprintf(&b, "var %s = [...]syscallNumber{\n", a.variable)
+	fmt.Fprintf(&b, "\n// %s are those of %s, sorted by name.\nvar %s = [...]syscallNumber{\n", a.variable, a.note, a.variable)
 	for _, name := range slices.Sorted(maps.Keys(numbers)) {
 		fmt.Fprintf(&b, "{%q, %d},\n", name, numbers[name])
 	}
-	b.WriteString("}\n\n")
+	b.WriteString("}\n")
 	return b.String()
 }

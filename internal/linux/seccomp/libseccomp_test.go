@@ -352,8 +352,8 @@ func randomProfiles(lists ...[]specs.Arch) []recorded {
 		if wide {
 			p.Architectures = l[:1]
 		}
-		for _, n := range rng.Perm(len(syscalls))[:1+rng.IntN(30)] {
-			p.Syscalls = append(p.Syscalls, randomRule(rng, syscalls[n].name, actions, wide))
+		for _, n := range rng.Perm(len(abis[0].syscalls))[:1+rng.IntN(30)] {
+			p.Syscalls = append(p.Syscalls, randomRule(rng, abis[0].syscalls[n].name, actions, wide))
 		}
 		p.Syscalls = slices.DeleteFunc(p.Syscalls, func(s specs.LinuxSyscall) bool {
 			through, _ := throughOf(&abi{arch: specs.ArchX86}, s.Names[0])

@@ -4,7 +4,7 @@ package seccomp
 // that are newer than this program are missing at the end.
 func Names() []string {
 	names := make([]string, lastSyscall+1)
-	for _, c := range syscalls {
+	for _, c := range abis[0].syscalls {
 		names[c.number] = c.name
 	}
 	return names

@@ -14,8 +14,8 @@ func TestNames(t *testing.T) {
 			t.Errorf("%s is %d, and %d back", name, n, back)
 		}
 	}
-	if named != len(syscalls) {
-		t.Errorf("%d of %d numbers have names", named, len(syscalls))
+	if named != len(abis[0].syscalls) {
+		t.Errorf("%d of %d numbers have names", named, len(abis[0].syscalls))
 	}
 	if last := len(names) - 1; last != lastSyscall || names[last] == "" {
 		t.Errorf("the last one is %d %q", last, names[last])
