@@ -124,23 +124,3 @@ func plain(text string) string {
 		return '?'
 	}, strings.ToValidUTF8(text, "?"))
 }
-
-// word quotes a word for a POSIX shell, where it needs to be.
-func word(text string) string {
-	bare := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-./:=,@%+", r)
-	}
-	if text != "" && strings.TrimFunc(text, bare) == "" && !strings.ContainsFunc(text, func(r rune) bool { return !bare(r) }) {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
-}
-
-// words are the words of a command line.
-func words(list []string) string {
-	quoted := make([]string, len(list))
-	for i, text := range list {
-		quoted[i] = word(text)
-	}
-	return strings.Join(quoted, " ")
-}

@@ -13,6 +13,7 @@ import (
 	"github.com/deckhand-engine/deckhand/guard/observe"
 	"github.com/deckhand-engine/deckhand/guard/probe"
 	"github.com/deckhand-engine/deckhand/guard/repair"
+	"github.com/deckhand-engine/deckhand/internal/hint"
 )
 
 // page is proof.md.
@@ -336,7 +337,7 @@ func (p *Proof) repetition() string {
 	if len(command) == 0 {
 		command = p.derivedCommand()
 	}
-	return fenced("sh", words(command))
+	return fenced("sh", hint.Command(command...))
 }
 
 // derivedCommand is what must have been typed, about.

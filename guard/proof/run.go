@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/deckhand-engine/deckhand/internal/hint"
 	"github.com/deckhand-engine/deckhand/oci"
 )
 
@@ -13,7 +14,7 @@ import (
 func (p *Proof) script() ([]byte, error) {
 	run := []string{`exec deckhand run --profile "$dir"`}
 	run = append(run, p.mountedAndPublished()...)
-	run = append(run, `"$@" `+word(p.image()))
+	run = append(run, `"$@" `+hint.Word(p.image()))
 	var b strings.Builder
 	b.WriteString("#!/bin/sh\n")
 	b.WriteString(comments(slices.Concat([]string{
@@ -29,8 +30,8 @@ func (p *Proof) script() ([]byte, error) {
 
 // Commands are the lines that build the image and run it as the files in dir say.
 func (p *Proof) Commands(dir string) []string {
-	run := append([]string{"deckhand run --rm --profile " + word(dir)}, p.mountedAndPublished()...)
-	return []string{p.buildFrom(word(filepath.Join(dir, DockerfileName))), strings.Join(append(run, word(p.image())), " ")}
+	run := append([]string{"deckhand run --rm --profile " + hint.Word(dir)}, p.mountedAndPublished()...)
+	return []string{p.buildFrom(hint.Word(filepath.Join(dir, DockerfileName))), strings.Join(append(run, hint.Word(p.image())), " ")}
 }
 
 // build is the line that builds the image, in a comment of a file.
@@ -40,9 +41,9 @@ func (p *Proof) build() string { return p.buildFrom("DIR/" + DockerfileName) }
 func (p *Proof) buildFrom(dockerfile string) string {
 	over := "CONTEXT"
 	if p.Context != "" {
-		over = word(p.Context)
+		over = hint.Word(p.Context)
 	}
-	return "deckhand build -t " + word(p.image()) + " -f " + dockerfile + " " + over
+	return "deckhand build -t " + hint.Word(p.image()) + " -f " + dockerfile + " " + over
 }
 
 // forDocker are the comments for those who use docker.
@@ -71,7 +72,7 @@ func (p *Proof) isRoot() bool {
 // spelledOut is a line that says what the profile does, in docker's flags.
 func (p *Proof) spelledOut(engine, filter string) string {
 	f := &p.Profile
-	flags := []string{engine, "run", "-u", word(f.User)}
+	flags := []string{engine, "run", "-u", hint.Word(f.User)}
 	if !f.ReadWrite {
 		flags = append(flags, "--read-only")
 	}
@@ -85,15 +86,15 @@ func (p *Proof) spelledOut(engine, filter string) string {
 	}
 	sysctls := p.sysctls()
 	for _, name := range slices.Sorted(maps.Keys(sysctls)) {
-		flags = append(flags, "--sysctl", word(name+"="+sysctls[name]))
+		flags = append(flags, "--sysctl", hint.Word(name+"="+sysctls[name]))
 	}
 	for _, t := range f.Tmpfs {
 		if sayable(t.Path) {
-			flags = append(flags, "--tmpfs", word(p.tmpfs(t.Path, t.Mode)))
+			flags = append(flags, "--tmpfs", hint.Word(p.tmpfs(t.Path, t.Mode)))
 		}
 	}
 	flags = append(flags, p.mountedAndPublished()...)
-	return strings.Join(append(flags, word(p.image())), " ")
+	return strings.Join(append(flags, hint.Word(p.image())), " ")
 }
 
 // mountedAndPublished are the flags that a profile leaves to the person who types.
@@ -101,11 +102,11 @@ func (p *Proof) mountedAndPublished() []string {
 	var flags []string
 	for _, v := range p.volumes() {
 		if sayable(v.Path) {
-			flags = append(flags, "-v "+word(v.name+":"+v.Path))
+			flags = append(flags, "-v "+hint.Word(v.name+":"+v.Path))
 		}
 	}
 	for _, t := range p.ports() {
-		flags = append(flags, "-p "+word(t.published()))
+		flags = append(flags, "-p "+hint.Word(t.published()))
 	}
 	return flags
 }

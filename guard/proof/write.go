@@ -96,7 +96,7 @@ func lookAbove(dir string) error {
 	st, err := os.Stat(above)
 	if errors.Is(err, fs.ErrNotExist) {
 		return hint.With(fmt.Errorf("write proof: there is no directory %s to make %s in", above, filepath.Base(dir)),
-			"make it:  mkdir -p "+word(above))
+			"make it:  mkdir -p "+hint.Word(above))
 	}
 	if err == nil && !st.IsDir() {
 		err = fmt.Errorf("%s is not a directory", above)

@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/deckhand-engine/deckhand/internal/hint"
 )
 
 // NoShellError is a repair that must be made by a command, for an image in which none can be run.
@@ -132,7 +135,7 @@ func (e *editor) passwd(r Repair) error {
 			line{text: "COPY <<\"EOF\" /etc/group\nroot:x:0:\n" + group + "\nEOF", why: r.Why})
 		return nil
 	}
-	return e.run(r, "echo "+quoted(user)+" >> /etc/passwd && echo "+quoted(group)+" >> /etc/group")
+	return e.run(r, "echo "+hint.Quoted(user)+" >> /etc/passwd && echo "+hint.Quoted(group)+" >> /etc/group")
 }
 
 // check refuses what a Dockerfile cannot say.
@@ -183,31 +186,10 @@ func recursive(r Repair) string {
 
 // words is a command for a shell. Empty words are left out.
 func words(argv ...string) string {
-	var b strings.Builder
-	for _, word := range argv {
-		if word == "" {
-			continue
-		}
-		if b.Len() > 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteString(shellWord(word))
-	}
-	return b.String()
+	return hint.Command(slices.DeleteFunc(argv, func(word string) bool { return word == "" })...)
 }
 
-// shellWord is one word for a shell, quoted where it must be.
-func shellWord(word string) string {
-	if word != "" && !strings.ContainsFunc(word, func(c rune) bool { return !isPlain(c) }) {
-		return word
-	}
-	return quoted(word)
-}
-
-// quoted is a word between single quotes.
-func quoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
-
-// isPlain reports whether the character means itself to a shell and to a Dockerfile.
+// isPlain reports whether the character means itself to a Dockerfile.
 func isPlain(c rune) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("/._-+:@%,=", c)
 }

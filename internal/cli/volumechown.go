@@ -133,11 +133,11 @@ func explainChown(err error, name, owner string) error {
 		return hint.With(fmt.Errorf("change owners in %s: %w", name, err), "stop it first:  deckhand stop "+e.Container.Name)
 	}
 	if e, ok := errors.AsType[*engine.SymlinkError](err); ok {
-		return hint.With(err, "name the directory itself:  deckhand volume chown "+typed(e.Real)+" "+owner)
+		return hint.With(err, "name the directory itself:  deckhand volume chown "+hint.Word(e.Real)+" "+owner)
 	}
 	if errors.Is(err, store.ErrNotFound) {
 		return hint.With(err, "volumes that are here:       deckhand volume ls",
-			"for a directory of the host:  deckhand volume chown "+typed("./"+name)+" "+owner)
+			"for a directory of the host:  deckhand volume chown "+hint.Word("./"+name)+" "+owner)
 	}
 	return err
 }
@@ -173,7 +173,7 @@ func (t chownText) String() string {
 	}
 	if !t.options.yes && t.Changed.Count > 0 {
 		all := choose(t.options.all, "--all ", "")
-		b.WriteString("nothing has been changed; to do it:  deckhand volume chown --yes " + all + typed(t.name) + " " + t.owner + "\n")
+		b.WriteString("nothing has been changed; to do it:  deckhand volume chown --yes " + all + hint.Word(t.name) + " " + t.owner + "\n")
 	}
 	return b.String()
 }
@@ -240,17 +240,6 @@ func printable(name string) string {
 		return q
 	}
 	return name
-}
-
-// typed is how a word is typed in a shell.
-func typed(word string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+,:@%", r)
-	}
-	if word != "" && strings.TrimFunc(word, plain) == "" {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // list writes the first paths.

@@ -79,16 +79,6 @@ func TestSystemDirectory(t *testing.T) {
 	}
 }
 
-func TestTyped(t *testing.T) {
-	for word, want := range map[string]string{
-		"redis-data": "redis-data", "/srv/my data": "'/srv/my data'", "it's": `'it'\''s'`, "$HOME": "'$HOME'", "": "''", "a;b": "'a;b'", "a\nb": "'a\nb'",
-	} {
-		if got := typed(word); got != want {
-			t.Errorf("%q: %s, want %s", word, got, want)
-		}
-	}
-}
-
 func TestChownText(t *testing.T) {
 	one := func(path string, uid uint32) engine.Found {
 		return engine.Found{Count: 1, First: []engine.Owned{{Path: path, UID: uid, GID: uid}}}

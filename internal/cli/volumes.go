@@ -122,7 +122,7 @@ func unwritableNote(note func(string, ...any)) func(engine.Unwritable) {
 			return
 		}
 		note("deckhand: warning: %s belongs to root (%d:%d, mode %04o), and %d:%d cannot write to it; to mend that:  deckhand volume chown %s %d",
-			what, m.UID, m.GID, m.Mode, m.User.UID, m.User.GID, typed(name), m.User.UID)
+			what, m.UID, m.GID, m.Mode, m.User.UID, m.User.GID, hint.Word(name), m.User.UID)
 	}
 }
 
