@@ -13,6 +13,7 @@ import (
 
 	"github.com/deckhand-engine/deckhand/guard/observe"
 	"github.com/deckhand-engine/deckhand/guard/repair"
+	"github.com/deckhand-engine/deckhand/oci"
 )
 
 // answers collects the repairs that answer refusals.
@@ -183,14 +184,14 @@ func (a *answers) listen(c *observe.Call) {
 	}
 	for _, r := range slices.Concat(a.found, a.c.repairs) {
 		if r.Kind == repair.Port {
-			have, _ := strconv.Atoi(strings.TrimPrefix(r.Value, portStart+"="))
+			have, _ := strconv.Atoi(strings.TrimPrefix(r.Value, oci.PortStart+"="))
 			port = min(port, have)
 		}
 	}
 	a.found = slices.DeleteFunc(a.found, func(r repair.Repair) bool {
-		return r.Kind == repair.Port && r.Value != fmt.Sprintf("%s=%d", portStart, port)
+		return r.Kind == repair.Port && r.Value != fmt.Sprintf("%s=%d", oci.PortStart, port)
 	})
-	a.add(repair.Repair{Kind: repair.Port, Value: fmt.Sprintf("%s=%d", portStart, port)}, c)
+	a.add(repair.Repair{Kind: repair.Port, Value: fmt.Sprintf("%s=%d", oci.PortStart, port)}, c)
 }
 
 // portOf is the port of an internet address; 0: it has none.

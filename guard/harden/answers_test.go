@@ -13,6 +13,7 @@ import (
 	"github.com/deckhand-engine/deckhand/guard"
 	"github.com/deckhand-engine/deckhand/guard/observe"
 	"github.com/deckhand-engine/deckhand/guard/repair"
+	"github.com/deckhand-engine/deckhand/oci"
 )
 
 // system are files that most images have.
@@ -110,7 +111,7 @@ func TestAnswer(t *testing.T) {
 			want:   []string{"sysctl net.ipv4.ip_unprivileged_port_start=80"},
 		},
 		"a lower port": {
-			c:     has(repair.Repair{Kind: repair.Port, Value: portStart + "=443"}),
+			c:     has(repair.Repair{Kind: repair.Port, Value: oci.PortStart + "=443"}),
 			calls: []observe.Call{{Syscall: "bind", Address: "0.0.0.0:80", Errno: acces}},
 			want:  []string{"sysctl net.ipv4.ip_unprivileged_port_start=80"},
 		},

@@ -13,9 +13,6 @@ import (
 	"github.com/deckhand-engine/deckhand/guard/repair"
 )
 
-// portStart is the sysctl below which ports are for the privileged.
-const portStart = "net.ipv4.ip_unprivileged_port_start"
-
 // candidate is a way to run the service: the repairs, and the system calls it may make.
 type candidate struct {
 	repairs  []repair.Repair
@@ -130,20 +127,11 @@ func (s *session) profile(c candidate) *profile.Profile {
 	slices.Sort(p.Capabilities)
 	slices.SortFunc(p.Tmpfs, func(a, b profile.Tmpfs) int { return strings.Compare(a.Path, b.Path) })
 	slices.SortFunc(p.Volumes, func(a, b profile.Volume) int { return strings.Compare(a.Path, b.Path) })
-	distinguish(p.Volumes)
-	return p
-}
-
-// distinguish gives volumes of one name different ones.
-func distinguish(volumes []profile.Volume) {
-	taken := map[string]bool{}
-	for i := range volumes {
-		name := volumes[i].Name
-		for n := 2; taken[volumes[i].Name]; n++ {
-			volumes[i].Name = fmt.Sprint(name, "-", n)
-		}
-		taken[volumes[i].Name] = true
+	taken := profile.Names{}
+	for i := range p.Volumes {
+		p.Volumes[i].Name = taken.Take(p.Volumes[i].Name)
 	}
+	return p
 }
 
 // volumeName proposes a name for a volume.
@@ -153,8 +141,7 @@ func volumeName(name, dir string) string {
 		last = "data"
 	}
 	full := plainName(name + "-" + last)
-	const most = 60 // of 63 that Kubernetes allows: more may be told apart by a number
-	return full[:min(len(full), most)]
+	return full[:min(len(full), profile.MaxName)]
 }
 
 // plainName keeps what a name of volumes and users may consist of.

@@ -9,16 +9,8 @@ import (
 
 	"github.com/deckhand-engine/deckhand/guard/observe"
 	"github.com/deckhand-engine/deckhand/guard/repair"
+	"github.com/deckhand-engine/deckhand/internal/linux/caps"
 )
-
-// granted are the capabilities that root has in a container by default: what a service needs is among them, since it
-// worked with them.
-func granted() []string {
-	return []string{
-		"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP",
-		"CAP_NET_BIND_SERVICE", "CAP_NET_RAW", "CAP_SYS_CHROOT", "CAP_MKNOD", "CAP_AUDIT_WRITE", "CAP_SETFCAP",
-	}
-}
 
 // deciding are the capabilities that calls ask for, whatever their arguments.
 func deciding() map[string]string {
@@ -105,7 +97,7 @@ func (s *session) root(_ context.Context, _ candidate, r *observe.Record) ([]rep
 		why += fmt.Sprintf(": %s was refused %s", refused[0].Process.Comm, refused[0].Syscall)
 	}
 	out := []repair.Repair{{Kind: repair.Root, Why: why}}
-	for _, name := range granted() {
+	for _, name := range caps.Docker { // it worked with them
 		out = append(out, repair.Repair{Kind: repair.Capability, Value: name, Why: s.usedAsRoot(name)})
 	}
 	return out, nil

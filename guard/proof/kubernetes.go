@@ -106,12 +106,12 @@ const kept = "kept"
 // claimed are the directories that are kept, each with a claim.
 func (p *Proof) claimed() []mounted {
 	var all []mounted
-	taken := unique{}
+	taken := profile.Names{}
 	for _, v := range p.volumes() {
 		if !sayable(v.Path) {
 			continue
 		}
-		name := taken.name(label(v.name))
+		name := taken.Take(label(v.name))
 		m := mounted{path: v.Path, name: name, claim: name}
 		if v.Content {
 			m.subPath = kept
@@ -124,13 +124,13 @@ func (p *Proof) claimed() []mounted {
 // mounts are all directories of the service's container.
 func (p *Proof) mounts() []mounted {
 	all := p.claimed()
-	taken := unique{}
+	taken := profile.Names{}
 	for _, m := range all {
 		taken[m.name] = true
 	}
 	for _, t := range p.Profile.Tmpfs {
 		if sayable(t.Path) {
-			all = append(all, mounted{path: t.Path, name: taken.name(label("tmpfs-" + t.Path))})
+			all = append(all, mounted{path: t.Path, name: taken.Take(label("tmpfs-" + t.Path))})
 		}
 	}
 	return all
@@ -303,13 +303,13 @@ func (p *Proof) fillCapabilities() []string {
 // initContainers fill the volumes for which the image has files. They need a shell in the image.
 func (p *Proof) initContainers() []*yaml.Node {
 	var all []*yaml.Node
-	taken := unique{p.name(): true}
+	taken := profile.Names{p.name(): true}
 	for _, m := range p.claimed() {
 		if m.subPath == "" {
 			continue
 		}
 		all = append(all, object(
-			field{key: "name", value: text(taken.name(label("fill-" + m.name)))},
+			field{key: "name", value: text(taken.Take(label("fill-" + m.name)))},
 			field{key: "image", value: text(p.image())},
 			field{key: "command", value: list(mapped([]string{"sh", "-c", fill, "sh", m.path}, text)...)},
 			field{key: "securityContext", value: p.containerSecurity(&profile.Profile{Capabilities: p.fillCapabilities()}, nil)},

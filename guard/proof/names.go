@@ -8,9 +8,6 @@ import (
 	"github.com/deckhand-engine/deckhand/ref"
 )
 
-// maxLabel is how long a DNS label may be (RFC 1123), and so the names of Kubernetes' volumes and containers.
-const maxLabel = 63
-
 // label makes a DNS label of a text: small letters, digits, and dashes between them. It may be empty.
 func label(text string) string {
 	dashed := strings.Map(func(r rune) rune {
@@ -24,7 +21,7 @@ func label(text string) string {
 	}, text)
 	words := strings.FieldsFunc(dashed, func(r rune) bool { return r == '-' })
 	whole := strings.Join(words, "-")
-	return strings.TrimRight(whole[:min(len(whole), maxLabel)], "-")
+	return strings.TrimRight(whole[:min(len(whole), profile.MaxName)], "-")
 }
 
 // name is what services and objects are called: a DNS label.
@@ -43,20 +40,6 @@ func (p *Proof) image() string {
 	return p.name() + ":hardened"
 }
 
-// unique makes names that differ.
-type unique map[string]bool
-
-// name gives the wanted name, or the next that is free: "data", "data-2", …
-func (u unique) name(want string) string {
-	name := want
-	for n := 2; u[name]; n++ {
-		suffix := "-" + strconv.Itoa(n)
-		name = want[:min(len(want), maxLabel-len(suffix))] + suffix
-	}
-	u[name] = true
-	return name
-}
-
 // volume is a directory that is kept, with the name that the files give it.
 type volume struct {
 	profile.Volume
@@ -65,20 +48,20 @@ type volume struct {
 
 // volumes are the profile's, each with a name of its own. Two of them never share one: they are different directories.
 func (p *Proof) volumes() []volume {
-	all, taken := make([]volume, len(p.Profile.Volumes)), unique{}
+	all, taken := make([]volume, len(p.Profile.Volumes)), profile.Names{}
 	for i, v := range p.Profile.Volumes {
 		want := v.Name
 		if want == "" {
 			want = p.directoryName(v.Path)
 		}
-		all[i] = volume{v, taken.name(want)}
+		all[i] = volume{v, taken.Take(want)}
 	}
 	return all
 }
 
 // directoryName is a name for a volume at that path: "redis-var-lib-redis".
 func (p *Proof) directoryName(path string) string {
-	return label(p.name()[:min(len(p.name()), maxLabel/2)] + "-" + path)
+	return label(p.name()[:min(len(p.name()), profile.MaxName/2)] + "-" + path)
 }
 
 // port is one that the service listens on.
