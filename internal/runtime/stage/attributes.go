@@ -40,8 +40,8 @@ func (c *child) label(l Pair) error {
 	if err != nil {
 		return err
 	}
-	if is, err := onFilesystem(fd, procMagic); err != nil || !is {
-		return fail("/proc is not a procfs", syscall.EXDEV)
+	if err := checkProc(fd); err != nil {
+		return err
 	}
 	if _, err := syscall.Write(fd, []byte(l.Value)); err != nil {
 		return err

@@ -215,8 +215,8 @@ func makeTimeNamespace(c *child) error {
 	if err != nil {
 		return fail("open /proc/self/timens_offsets", err)
 	}
-	if is, err := onFilesystem(fd, procMagic); err != nil || !is { // the namespace may have been joined
-		return fail("/proc is not a procfs", syscall.EXDEV)
+	if err := checkProc(fd); err != nil { // the namespace may have been joined
+		return err
 	}
 	if _, err := syscall.Write(fd, []byte(c.plan.TimeOffsets)); err != nil {
 		return fail("set its offsets", err)

@@ -61,11 +61,19 @@ func (c *child) setSysctl(s Pair) error {
 	if err != nil {
 		return err
 	}
-	if is, err := onFilesystem(fd, procMagic); err != nil || !is {
-		return fail("/proc is not a procfs", syscall.EXDEV)
+	if err := checkProc(fd); err != nil {
+		return err
 	}
 	if _, err := syscall.Write(fd, []byte(s.Value)); err != nil {
 		return err
 	}
 	return syscall.Close(fd)
+}
+
+// checkProc refuses a file that is not on a procfs (CVE-2019-16884).
+func checkProc(fd int) error {
+	if is, err := onFilesystem(fd, procMagic); err != nil || !is {
+		return fail("/proc is not a procfs", syscall.EXDEV)
+	}
+	return nil
 }
