@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -37,7 +38,7 @@ func addCaps(plan *stage.Plan, c *specs.LinuxCapabilities, warn func(string)) er
 		}
 		*set.mask = mask
 	}
-	for _, name := range sortedKeys(unknown) {
+	for _, name := range slices.Sorted(maps.Keys(unknown)) {
 		warn("process.capabilities: " + name + " is not known and left out")
 	}
 	return nil
@@ -53,15 +54,6 @@ func knownCaps(names []string, unknown map[string]bool) (uint64, error) {
 		return err != nil
 	})
 	return caps.Mask(known)
-}
-
-func sortedKeys(set map[string]bool) []string {
-	keys := make([]string, 0, len(set))
-	for k := range set {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // withoutMissing leaves out what the caller itself does not have, and so cannot grant: where there is no
