@@ -52,7 +52,7 @@ func Exec(ctx context.Context, o ExecOptions) (*Process, error) {
 	if err := o.resolve(target); err != nil {
 		return nil, err
 	}
-	m, err := o.ids(&spec)
+	m, err := idsOf(&spec, o.Pid)
 	if err != nil {
 		return nil, err
 	}
@@ -137,11 +137,6 @@ func (o *ExecOptions) openRoot(target int) (*os.File, error) {
 		return nil, fmt.Errorf("exec in container: %w", os.ErrProcessDone)
 	}
 	return root, nil
-}
-
-// ids are the container's: as its config.json has them, or as the user namespace has that it joined.
-func (o *ExecOptions) ids(s *specs.Spec) (*ids, error) {
-	return idsOf(s, o.Pid)
 }
 
 // fork starts our program in the container; it waits for its plan.
