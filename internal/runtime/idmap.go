@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	goruntime "runtime"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -14,6 +15,11 @@ import (
 	"github.com/deckhand-engine/deckhand/internal/linux/mount"
 )
 
+// shifts reports whether the mount's ids are to be shifted.
+func (o *options) shifts(m *specs.Mount) bool {
+	return o.idmap || len(m.UIDMappings)+len(m.GIDMappings) > 0
+}
+
 // idmap shifts the ids by the mount's own mappings, or else by the container's user namespace.
 func (p *preparer) idmap(src *os.File, o *options, m *specs.Mount) error {
 	userns := p.userns
@@ -21,7 +27,7 @@ func (p *preparer) idmap(src *os.File, o *options, m *specs.Mount) error {
 	if own && len(m.UIDMappings)*len(m.GIDMappings) == 0 {
 		return errors.New("uidMappings and gidMappings need each other")
 	}
-	if own && (p.userns == nil || !sameMapping(m.UIDMappings, p.ids.uids) || !sameMapping(m.GIDMappings, p.ids.gids)) {
+	if own && (p.userns == nil || !slices.Equal(m.UIDMappings, p.ids.uids) || !slices.Equal(m.GIDMappings, p.ids.gids)) {
 		made, err := makeUserns(idMap(m.UIDMappings), idMap(m.GIDMappings))
 		if err != nil {
 			return fmt.Errorf("make a user namespace of uidMappings and gidMappings: %w", err)
@@ -71,16 +77,4 @@ func makeUserns(uids, gids []syscall.SysProcIDMap) (*os.File, error) {
 			return f, err
 		}
 	}
-}
-
-func sameMapping(a, b []specs.LinuxIDMapping) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }

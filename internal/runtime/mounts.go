@@ -82,7 +82,7 @@ func (p *preparer) newFilesystem(out *stage.Mount, m *specs.Mount, o *options) e
 	switch {
 	case out.Type == "":
 		return errors.New("neither a type nor bind")
-	case o.idmap || len(m.UIDMappings)+len(m.GIDMappings) > 0:
+	case o.shifts(m):
 		return &UnsupportedError{"mounts.options idmap of a new " + m.Type}
 	case o.copyUp && m.Type != "tmpfs":
 		return &UnsupportedError{"mounts.options tmpcopyup of a " + m.Type}
@@ -207,7 +207,7 @@ func (p *preparer) bind(out *stage.Mount, m *specs.Mount, o *options) error {
 			Block: kind == unix.S_IFBLK, Major: unix.Major(st.Rdev), Minor: unix.Minor(st.Rdev),
 		})
 	}
-	if o.idmap || len(m.UIDMappings)+len(m.GIDMappings) > 0 {
+	if o.shifts(m) {
 		if err := p.idmap(src, o, m); err != nil {
 			return err
 		}
@@ -218,7 +218,7 @@ func (p *preparer) bind(out *stage.Mount, m *specs.Mount, o *options) error {
 // remount changes a mount that the container has by then: attributes, and what the filesystem lets
 // change.
 func (p *preparer) remount(out *stage.Mount, m *specs.Mount, o *options) error {
-	if o.idmap || o.copyUp || len(m.UIDMappings)+len(m.GIDMappings) > 0 {
+	if o.shifts(m) || o.copyUp {
 		return &UnsupportedError{"mounts.options remount with idmap or tmpcopyup"}
 	}
 	if o.recSet|o.recClear != 0 {

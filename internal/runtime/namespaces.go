@@ -3,6 +3,7 @@ package runtime
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -99,10 +100,10 @@ func idsOf(s *specs.Spec, pid int) (*ids, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(s.Linux.UIDMappings) > 0 && !sameMapping(s.Linux.UIDMappings, m.uids) {
+	if len(s.Linux.UIDMappings) > 0 && !slices.Equal(s.Linux.UIDMappings, m.uids) {
 		return nil, fmt.Errorf("linux.uidMappings are not those of the namespace %s", path)
 	}
-	if len(s.Linux.GIDMappings) > 0 && !sameMapping(s.Linux.GIDMappings, m.gids) {
+	if len(s.Linux.GIDMappings) > 0 && !slices.Equal(s.Linux.GIDMappings, m.gids) {
 		return nil, fmt.Errorf("linux.gidMappings are not those of the namespace %s", path)
 	}
 	return m, nil
