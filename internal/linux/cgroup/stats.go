@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -80,10 +81,10 @@ func (g *Group) OOMKilled() (bool, error) {
 }
 
 func (g *Group) cpuStats(s *Stats) error {
-	if g.Dir != nil && g.memberOf("cpuacct") == nil {
+	m := g.memberOf("cpuacct")
+	if m == nil && g.Dir != nil {
 		return g.cpuStats2(s)
 	}
-	m := g.memberOf("cpuacct")
 	if m == nil {
 		return nil
 	}
@@ -286,23 +287,13 @@ func parseIO1(text string, bytes bool, list []IOStats) []IOStats {
 		if !ok || err != nil || fields[1] != "Read" && fields[1] != "Write" {
 			continue
 		}
-		list = withDevice(list, d)
-		for i := range list {
-			if list[i].Major == d.Major && list[i].Minor == d.Minor {
-				*list[i].counter(fields[1] == "Read", bytes) = n
-			}
+		i := slices.IndexFunc(list, func(o IOStats) bool { return o.Major == d.Major && o.Minor == d.Minor })
+		if i < 0 {
+			i, list = len(list), append(list, d)
 		}
+		*list[i].counter(fields[1] == "Read", bytes) = n
 	}
 	return list
-}
-
-func withDevice(list []IOStats, d IOStats) []IOStats {
-	for _, o := range list {
-		if o.Major == d.Major && o.Minor == d.Minor {
-			return list
-		}
-	}
-	return append(list, d)
 }
 
 func (s *IOStats) counter(read, bytes bool) *uint64 {
