@@ -9,7 +9,7 @@ import (
 )
 
 func (t *translation) cpu(c *specs.LinuxCPU) {
-	if c.Shares != nil && *c.Shares != 0 {
+	if deref(c.Shares) != 0 {
 		w := write{"cpu.shares", strconv.FormatUint(*c.Shares, 10)}
 		if t.host.isUnified("cpu") {
 			w = write{"cpu.weight", strconv.FormatUint(CPUWeight(*c.Shares), 10)}
@@ -63,17 +63,17 @@ func (t *translation) bandwidth1(c *specs.LinuxCPU) {
 		{"cpu.period", "cpu.cfs_period_us", c.Period},
 		{"cpu.realtimePeriod", "cpu.rt_period_us", c.RealtimePeriod},
 	} {
-		if f.value != nil && *f.value != 0 {
+		if deref(f.value) != 0 {
 			t.put("cpu", f.field, write{f.file, strconv.FormatUint(*f.value, 10)})
 		}
 	}
-	if c.Quota != nil && *c.Quota != 0 {
+	if deref(c.Quota) != 0 {
 		t.put("cpu", "cpu.quota", write{"cpu.cfs_quota_us", strconv.FormatInt(*c.Quota, 10)})
 	}
 	if c.Burst != nil {
 		t.put("cpu", "cpu.burst", write{"cpu.cfs_burst_us", strconv.FormatUint(*c.Burst, 10)})
 	}
-	if c.RealtimeRuntime != nil && *c.RealtimeRuntime != 0 {
+	if deref(c.RealtimeRuntime) != 0 {
 		t.put("cpu", "cpu.realtimeRuntime", write{"cpu.rt_runtime_us", strconv.FormatInt(*c.RealtimeRuntime, 10)})
 	}
 }
@@ -116,10 +116,10 @@ func cpuMax(quota int64, period uint64, now string) string {
 	return q + " " + p
 }
 
-// deref is 0 for nil.
-func deref[T int64 | uint64 | uint16](p *T) T {
-	if p == nil {
-		return 0
+// deref is the zero value for nil.
+func deref[T int64 | uint64 | uint32 | uint16 | bool](p *T) (v T) {
+	if p != nil {
+		v = *p
 	}
-	return *p
+	return v
 }

@@ -18,7 +18,7 @@ func (t *translation) memory(m *specs.LinuxMemory) {
 		{"memory.reservation", m.Reservation},
 		{"memory.kernelTCP", m.KernelTCP},
 	} {
-		if f.value != nil && *f.value < -1 {
+		if deref(f.value) < -1 {
 			t.fail(refuse(f.field, "%d is not a number of bytes", *f.value))
 		}
 	}
@@ -38,9 +38,7 @@ func (t *translation) memory1(m *specs.LinuxMemory) {
 	if limit == -1 && swap == 0 {
 		swap = -1 // it may not be below the limit
 	}
-	if m.CheckBeforeUpdate != nil && *m.CheckBeforeUpdate && limit > 0 {
-		t.put("memory", "memory.limit", write{"memory.usage_in_bytes", strconv.FormatInt(limit, 10)}).notAbove = true
-	}
+	t.checkMemory(m, "memory.usage_in_bytes")
 	t.number("memory.limit", "memory.limit_in_bytes", limit)
 	if swap != 0 {
 		s := t.put("memory", "memory.swap", write{"memory.memsw.limit_in_bytes", strconv.FormatInt(swap, 10)})
@@ -51,8 +49,15 @@ func (t *translation) memory1(m *specs.LinuxMemory) {
 	if m.Swappiness != nil {
 		t.put("memory", "memory.swappiness", write{"memory.swappiness", strconv.FormatUint(*m.Swappiness, 10)})
 	}
-	if m.DisableOOMKiller != nil && *m.DisableOOMKiller {
+	if deref(m.DisableOOMKiller) {
 		t.put("memory", "memory.disableOOMKiller", write{"memory.oom_control", "1"})
+	}
+}
+
+// checkMemory refuses a limit that is below what a file says is in use, where that is asked for.
+func (t *translation) checkMemory(m *specs.LinuxMemory, file string) {
+	if limit := deref(m.Limit); deref(m.CheckBeforeUpdate) && limit > 0 {
+		t.put("memory", "memory.limit", write{file, strconv.FormatInt(limit, 10)}).notAbove = true
 	}
 }
 
@@ -77,9 +82,7 @@ func swapAbsence(unlimited, none bool) absence {
 // memory2 is version 2's, where swap is swap alone.
 func (t *translation) memory2(m *specs.LinuxMemory) {
 	limit := deref(m.Limit)
-	if m.CheckBeforeUpdate != nil && *m.CheckBeforeUpdate && limit > 0 {
-		t.put("memory", "memory.limit", write{"memory.current", strconv.FormatInt(limit, 10)}).notAbove = true
-	}
+	t.checkMemory(m, "memory.current")
 	if swap, err := t.swapMax(limit, deref(m.Swap)); err != nil {
 		t.fail(err)
 	} else if swap != "" {
@@ -97,7 +100,7 @@ func (t *translation) memory2(m *specs.LinuxMemory) {
 	if m.Swappiness != nil {
 		t.fail(refuse("memory.swappiness", "cgroups of version 2 have no swappiness of their own"))
 	}
-	if m.DisableOOMKiller != nil && *m.DisableOOMKiller {
+	if deref(m.DisableOOMKiller) {
 		t.fail(refuse("memory.disableOOMKiller", "with cgroups of version 2 the OOM killer cannot be disabled"))
 	}
 }

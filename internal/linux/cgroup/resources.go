@@ -114,7 +114,7 @@ func (t *translation) rdma(limits map[string]specs.LinuxRdma) {
 
 // network is version 1's alone.
 func (t *translation) network(n *specs.LinuxNetwork) {
-	if n.ClassID != nil && *n.ClassID != 0 {
+	if deref(n.ClassID) != 0 {
 		t.put("net_cls", "network.classID", write{"net_cls.classid", strconv.FormatUint(uint64(*n.ClassID), 10)})
 	}
 	for _, p := range n.Priorities {
