@@ -101,7 +101,7 @@ func (g *Group) join(h *host, rel string, controllers []string) ([]member, error
 // fillCpuset gives groups from the mount point down the processors and memory of their parents: version 1's start
 // with none, and take no process then.
 func fillCpuset(top, dir string) error {
-	if dir == top || len(dir) <= len(top) {
+	if len(dir) <= len(top) {
 		return nil
 	}
 	if err := fillCpuset(top, filepath.Dir(dir)); err != nil {
