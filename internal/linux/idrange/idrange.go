@@ -136,9 +136,12 @@ func (p *pool) acquire(id string) (*Range, error) {
 	return nil, fmt.Errorf("take a range of host ids: %w", ErrExhausted)
 }
 
+// path is the file of range n.
+func (p *pool) path(n uint32) string { return filepath.Join(p.dir, strconv.Itoa(int(n))) }
+
 // lock takes the file of range n; nil where somebody has it.
 func (p *pool) lock(n uint32) (*os.File, error) {
-	path := filepath.Join(p.dir, strconv.Itoa(int(n)))
+	path := p.path(n)
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
 		if errors.Is(err, fs.ErrNotExist) {

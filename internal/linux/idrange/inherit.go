@@ -28,7 +28,7 @@ func (p *pool) inherit(holder int, hostBase uint32) (*Range, error) {
 	if hostBase < p.first || (hostBase-p.first)%Size != 0 {
 		return nil, fmt.Errorf("host id %d begins no range", hostBase)
 	}
-	path := filepath.Join(p.dir, strconv.Itoa(int((hostBase-p.first)/Size)))
+	path := p.path((hostBase - p.first) / Size)
 	fd, err := unix.PidfdOpen(holder, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open process %d: %w", holder, err)
