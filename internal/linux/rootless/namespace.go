@@ -86,7 +86,11 @@ func makeNamespace(code *os.File, setMaps func(pid int) error) (_ *os.File, err 
 	if err := setMaps(holder); err != nil {
 		return nil, err
 	}
-	ns, err := os.Open(procFile(holder, "ns/user"))
+	return namespaceOf(holder)
+}
+
+func namespaceOf(pid int) (*os.File, error) {
+	ns, err := os.Open(procFile(pid, "ns/user"))
 	if err != nil {
 		return nil, fmt.Errorf("open user namespace: %w", err)
 	}

@@ -40,42 +40,34 @@ func EnterOf(pid int) error {
 	if os.Geteuid() == 0 {
 		return nil
 	}
-	ns, err := os.Open(procFile(pid, "ns/user"))
-	if err != nil {
-		return fmt.Errorf("open user namespace: %w", err)
-	}
-	defer func() { _ = ns.Close() }() // read only
-	exe, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find own executable: %w", err)
-	}
-	code, err := joiner()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = code.Close() }()                                // only to be executed
-	return fmt.Errorf("enter user namespace: %w", join(code, ns, exe)) // came back: it failed
+	return enterBy(func(*os.File) (*os.File, error) { return namespaceOf(pid) })
 }
 
 func enter(notes io.Writer) error {
-	exe, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find own executable: %w", err)
-	}
 	own, err := lookup(os.Geteuid(), os.Getegid())
 	if err != nil {
 		return err
 	}
+	return enterBy(func(code *os.File) (*os.File, error) { return own.namespace(code, notes) })
+}
+
+// enterBy re-executes the program in the namespace that open gives, to which the joiner is passed. It comes back only
+// with an error.
+func enterBy(open func(code *os.File) (*os.File, error)) error {
+	exe, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find own executable: %w", err)
+	}
 	code, err := joiner()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = code.Close() }()
-	ns, err := own.namespace(code, notes)
+	defer func() { _ = code.Close() }() // only to be executed
+	ns, err := open(code)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = ns.Close() }()
+	defer func() { _ = ns.Close() }()                                  // read only
 	return fmt.Errorf("enter user namespace: %w", join(code, ns, exe)) // came back: it failed
 }
 
