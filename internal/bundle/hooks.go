@@ -41,20 +41,26 @@ func hookPoints(h *specs.Hooks) []hookPoint {
 	}
 }
 
-// runHooks calls the hooks of a point in their order, up to the first that fails. They are given the
-// container's state on their standard input.
-func runHooks(ctx context.Context, h *specs.Hooks, point string, state *State) error {
+// hooksAt are the hooks of a point; h may be nil.
+func hooksAt(h *specs.Hooks, point string) []specs.Hook {
 	if h == nil {
 		return nil
 	}
 	for _, p := range hookPoints(h) {
-		if p.name != point {
-			continue
+		if p.name == point {
+			return p.hooks
 		}
-		for i := range p.hooks {
-			if err := runHook(ctx, &p.hooks[i], state); err != nil {
-				return hookError(point, i, err)
-			}
+	}
+	return nil
+}
+
+// runHooks calls the hooks of a point in their order, up to the first that fails. They are given the
+// container's state on their standard input.
+func runHooks(ctx context.Context, h *specs.Hooks, point string, state *State) error {
+	hooks := hooksAt(h, point)
+	for i := range hooks {
+		if err := runHook(ctx, &hooks[i], state); err != nil {
+			return hookError(point, i, err)
 		}
 	}
 	return nil
@@ -62,18 +68,11 @@ func runHooks(ctx context.Context, h *specs.Hooks, point string, state *State) e
 
 // runEveryHook calls them all, whatever becomes of those before.
 func runEveryHook(ctx context.Context, h *specs.Hooks, point string, state *State) error {
-	if h == nil {
-		return nil
-	}
 	var errs []error
-	for _, p := range hookPoints(h) {
-		for i := range p.hooks {
-			if p.name != point {
-				continue
-			}
-			if err := runHook(ctx, &p.hooks[i], state); err != nil {
-				errs = append(errs, hookError(point, i, err))
-			}
+	hooks := hooksAt(h, point)
+	for i := range hooks {
+		if err := runHook(ctx, &hooks[i], state); err != nil {
+			errs = append(errs, hookError(point, i, err))
 		}
 	}
 	return errors.Join(errs...)
