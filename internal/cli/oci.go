@@ -95,11 +95,9 @@ func (o *ociApp) command(args []string) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return withUsage(cmd, err) })
 	o.addFlags(root)
 	all := ociCommands()
-	if i := slices.IndexFunc(all, func(e ociEntry) bool { return slices.Contains(args, e.name) }); i >= 0 {
-		// The first word that is a command's name, unless it is a flag's value; then all are made.
-		if first := firstWord(args); first == all[i].name {
-			all = all[i : i+1]
-		}
+	first := firstWord(args)
+	if i := slices.IndexFunc(all, func(e ociEntry) bool { return e.name == first }); i >= 0 {
+		all = all[i : i+1]
 	}
 	for _, e := range all {
 		cmd := e.make(o)
