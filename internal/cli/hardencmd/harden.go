@@ -26,7 +26,7 @@ type laboratory interface {
 // workshop is what the command works with. Tests have their own.
 type workshop struct {
 	engine func(files) (*engine.Engine, error)
-	lab    func(files, lab.Options) (laboratory, error)
+	lab    func(lab.Options) (laboratory, error)
 	harden func(context.Context, harden.Options) (*proof.Proof, error)
 	now    func() time.Time
 	argv   []string // as it was typed
@@ -36,8 +36,8 @@ type workshop struct {
 func (g *global) workshop() *workshop {
 	return &workshop{
 		engine: g.openEngine,
-		lab: func(std files, o lab.Options) (laboratory, error) {
-			l, err := g.openLab(std, o)
+		lab: func(o lab.Options) (laboratory, error) {
+			l, err := openLab(o)
 			if err != nil {
 				return nil, err // not l: a laboratory that holds nil is not nil
 			}
@@ -132,7 +132,7 @@ func (o *hardenOptions) prove(ctx context.Context, std files, e *engine.Engine, 
 	view := &trialView{std: std, quiet: o.quiet, clock: o.workshop.now}
 	lo := o.labOptions(e, s)
 	lo.Progress = view.building
-	l, err := o.workshop.lab(std, lo)
+	l, err := o.workshop.lab(lo)
 	if err != nil {
 		return nil, err
 	}

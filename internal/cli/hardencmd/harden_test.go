@@ -63,7 +63,7 @@ func (s *shop) harden(ctx context.Context, args ...string) (code int, out, errOu
 	std := files{out: &stdout, err: &stderr, status: ui.NewStatus(&stderr)}
 	o := &hardenOptions{workshop: &workshop{
 		engine: func(files) (*engine.Engine, error) { return &engine.Engine{Store: s.store}, nil },
-		lab: func(_ files, o lab.Options) (laboratory, error) {
+		lab: func(o lab.Options) (laboratory, error) {
 			s.lab = o
 			return noLab{closed: &s.closed}, nil
 		},

@@ -13,42 +13,29 @@ import (
 	"github.com/deckhand-engine/deckhand/internal/store"
 )
 
-// openLab opens a lab on the data root, with deckhand's other programs; those that o names already stay. An ordinary
-// user enters his user namespace, which starts this program again: nothing is to be read or done before. The caller
-// closes the lab.
-func (g *global) openLab(std files, o lab.Options) (*lab.Lab, error) {
-	if o.Engine == nil {
-		e, err := g.openEngine(std)
-		if err != nil {
-			return nil, err
-		}
-		o.Engine = e
-	}
+// openLab opens a lab on o's engine, with deckhand's other programs. The caller closes the lab.
+func openLab(o lab.Options) (*lab.Lab, error) {
 	if err := findPrograms(&o); err != nil {
 		return nil, err
 	}
 	return lab.New(o)
 }
 
-// findPrograms completes o's programs. The one that builds is needed where there is something to build from; deckhand
+// findPrograms finds o's programs. The one that builds is needed where there is something to build from; deckhand
 // itself only by checks that type its name.
 func findPrograms(o *lab.Options) (err error) {
-	if o.Programs.Deckhand == "" {
-		o.Programs.Deckhand, _ = programs.Find("deckhand") // checks find what is in PATH
+	o.Programs.Deckhand, _ = programs.Find("deckhand") // checks find what is in PATH
+	if o.Programs.Probe, err = programs.Find("deckhand-probe"); err != nil {
+		return err
 	}
-	if o.Programs.Probe == "" {
-		if o.Programs.Probe, err = programs.Find("deckhand-probe"); err != nil {
-			return err
-		}
-	}
-	if o.Programs.Build == "" && o.Context != "" {
+	if o.Context != "" {
 		o.Programs.Build, err = programs.Find("deckhand-build")
 	}
 	return err
 }
 
-// openEngine is an engine on the data root, as an ordinary user's in his user namespace. What dead processes left of
-// containers there is cleared first.
+// openEngine is an engine on the data root. An ordinary user enters his user namespace, which starts this program again:
+// nothing is to be read or done before. What dead processes left of containers there is cleared first.
 func (g *global) openEngine(std files) (*engine.Engine, error) {
 	if err := rootless.Enter(); err != nil {
 		return nil, err

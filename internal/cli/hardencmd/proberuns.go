@@ -43,7 +43,7 @@ func (o *probeOptions) probe(ctx context.Context, std files, g *global, image st
 	if err != nil {
 		return nil, err
 	}
-	l, err := g.openLab(std, lab.Options{Engine: e})
+	l, err := openLab(lab.Options{Engine: e})
 	if err != nil {
 		return nil, err
 	}
