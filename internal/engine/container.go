@@ -213,7 +213,7 @@ func (c *Container) releaseNetwork(ctx context.Context, err error) error {
 	return errors.Join(err, c.net.Release(context.WithoutCancel(ctx)))
 }
 
-// sandbox prepares directories, files and network.
+// sandbox prepares directories, files and network. What there is of it on error is to be closed, too.
 func (c *Container) sandbox(ctx context.Context) (*Sandbox, error) {
 	lower := make([]string, len(c.Record.Layers))
 	for i, id := range c.Record.Layers {
@@ -249,7 +249,7 @@ func (c *Container) sandbox(ctx context.Context) (*Sandbox, error) {
 		return s, err
 	}
 	if err := c.addVolumes(s); err != nil {
-		return nil, err
+		return s, err
 	}
 	sortMounts(s.Options.Mounts)
 	return s, nil
