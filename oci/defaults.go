@@ -18,15 +18,15 @@ func (o SpecOptions) namespaces() []specs.LinuxNamespace {
 		if kind == specs.NetworkNamespace && o.HostNetwork {
 			continue
 		}
-		if at, shared := o.shared(kind); !shared || at != "" {
+		if at, shared := o.SharedNamespace(kind); !shared || at != "" {
 			own = append(own, specs.LinuxNamespace{Type: kind, Path: at})
 		}
 	}
 	return own
 }
 
-// shared finds a namespace that is not the container's own: its path, "" where it is the host's.
-func (o SpecOptions) shared(kind specs.LinuxNamespaceType) (at string, ok bool) {
+// SharedNamespace finds a namespace that is not the container's own: its path, "" where it is the host's.
+func (o SpecOptions) SharedNamespace(kind specs.LinuxNamespaceType) (at string, ok bool) {
 	for _, n := range o.Shared {
 		if n.Type == kind {
 			return n.Path, true
@@ -36,15 +36,15 @@ func (o SpecOptions) shared(kind specs.LinuxNamespaceType) (at string, ok bool) 
 }
 
 func (o SpecOptions) shares(kind specs.LinuxNamespaceType) bool {
-	_, ok := o.shared(kind)
+	_, ok := o.SharedNamespace(kind)
 	return ok
 }
 
 // lends reports whether a namespace is the host's while the user namespace is not: file systems that belong to such a
 // one cannot be mounted, only bound.
 func (o SpecOptions) lends(kind specs.LinuxNamespaceType) bool {
-	at, ok := o.shared(kind)
-	user, host := o.shared(specs.UserNamespace)
+	at, ok := o.SharedNamespace(kind)
+	user, host := o.SharedNamespace(specs.UserNamespace)
 	return ok && at == "" && (!host || user != "")
 }
 
@@ -98,7 +98,7 @@ func (o SpecOptions) cgroupMount() specs.Mount {
 
 // ipcMounts are what belongs to the IPC namespace. What is shared of another container, the caller mounts.
 func (o SpecOptions) ipcMounts() []specs.Mount {
-	at, shared := o.shared(specs.IPCNamespace)
+	at, shared := o.SharedNamespace(specs.IPCNamespace)
 	if o.lends(specs.IPCNamespace) {
 		return []specs.Mount{lent("/dev/mqueue"), lent("/dev/shm")}
 	}

@@ -82,7 +82,7 @@ func NewSpec(o SpecOptions) (*specs.Spec, error) {
 	if !o.shares(specs.UTSNamespace) {
 		s.Hostname = o.Hostname
 	}
-	if _, ok := o.shared(specs.UserNamespace); !ok {
+	if _, ok := o.SharedNamespace(specs.UserNamespace); !ok {
 		s.Linux.UIDMappings, s.Linux.GIDMappings = o.idMapping(), o.idMapping()
 	}
 	if o.KeepGroups {

@@ -185,11 +185,11 @@ func TestNewSpecShared(t *testing.T) {
 				t.Errorf("namespaces %v", s.Linux.Namespaces)
 			}
 			for _, n := range s.Linux.Namespaces {
-				if want, _ := tt.opts.shared(n.Type); n.Path != want || slices.Contains(tt.none, n.Type) {
+				if want, _ := tt.opts.SharedNamespace(n.Type); n.Path != want || slices.Contains(tt.none, n.Type) {
 					t.Errorf("%v", n)
 				}
 			}
-			if _, user := tt.opts.shared(specs.UserNamespace); user != (len(s.Linux.UIDMappings) == 0) {
+			if _, user := tt.opts.SharedNamespace(specs.UserNamespace); user != (len(s.Linux.UIDMappings) == 0) {
 				t.Errorf("ids %v", s.Linux.UIDMappings)
 			}
 			if tt.opts.shares(specs.UTSNamespace) && s.Hostname != "" {

@@ -19,7 +19,7 @@ const allIDs = math.MaxUint32
 // assignIDs gives the container its own range of host ids. A rootless container gets those of the user's
 // namespace instead: its own user namespace maps them one to one. Who joins a user namespace gets those that it has.
 func (e *Engine) assignIDs(s *Sandbox, opts *oci.SpecOptions, r *Running) error {
-	at, shared := sharedUser(opts.Shared)
+	at, shared := opts.SharedNamespace(specs.UserNamespace)
 	switch {
 	case shared && at == "":
 		r.ids = runExtra{IDCount: allIDs}
@@ -65,16 +65,6 @@ func (e *Engine) inheritIDs(d *donor, opts *oci.SpecOptions, r *Running) error {
 	}
 	r.holdIDs(ids)
 	return nil
-}
-
-// sharedUser finds the user namespace among what is shared.
-func sharedUser(shared []specs.LinuxNamespace) (at string, ok bool) {
-	for _, n := range shared {
-		if n.Type == specs.UserNamespace {
-			return n.Path, true
-		}
-	}
-	return "", false
 }
 
 // read takes the engine's part out of a state.

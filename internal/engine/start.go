@@ -42,7 +42,7 @@ func (e *Engine) start(ctx context.Context, s *Sandbox, r *Running) error {
 	if err := e.joinGroup(s, &opts, r); err != nil {
 		return err
 	}
-	if err := checkShared(opts.Shared, r.group); err != nil {
+	if err := checkShared(&opts, r.group); err != nil {
 		return err
 	}
 	lower, err := e.stubs(s, r)
@@ -101,8 +101,8 @@ func (e *Engine) joinGroup(s *Sandbox, opts *oci.SpecOptions, r *Running) error 
 		return err
 	}
 	r.group, r.limits = group, s.Limits
-	pid := sharesPIDs(opts.Shared)
-	r.onRelease(func(context.Context) error { return endGroup(group, pid) })
+	_, survivors := opts.SharedNamespace(specs.PIDNamespace)
+	r.onRelease(func(context.Context) error { return endGroup(group, survivors) })
 	opts.CgroupsPath = s.Limits.cgroupsPath(s.ID)
 	return nil
 }
