@@ -43,10 +43,8 @@ func (s *session) answer(c candidate, r *observe.Record) []repair.Repair {
 		return nil
 	}
 	next := &answers{s: s, c: c, asRoot: true, found: seen.found}
-	for i := range s.asRoot.Record.Calls {
-		if s.asRoot.Record.Calls[i].Errno == 0 {
-			next.succeeded(&s.asRoot.Record.Calls[i])
-		}
+	for call := range s.allowed() {
+		next.succeeded(call)
 	}
 	return next.proposals()
 }

@@ -60,6 +60,16 @@ func (c candidate) needs(kind repair.Kind) bool {
 	return slices.ContainsFunc(c.repairs, func(r repair.Repair) bool { return r.Kind == kind })
 }
 
+// variable is what the candidate sets an environment variable to.
+func (c candidate) variable(name string) string {
+	for _, r := range c.repairs {
+		if v, ok := strings.CutPrefix(r.Value, name+"="); ok && r.Kind == repair.Environ {
+			return v
+		}
+	}
+	return ""
+}
+
 // replaces reports whether a takes b's place.
 func replaces(a, b repair.Repair) bool {
 	switch {

@@ -2,6 +2,7 @@ package harden
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,25 +86,12 @@ func (s *session) entry(_ context.Context, c candidate, r *observe.Record) ([]re
 	if i < 0 || c.needs(repair.Passwd) {
 		return nil, nil
 	}
-	home := "/"
-	if dir, ok := strings.CutPrefix(s.environment(c, "HOME"), "/"); ok {
-		home = "/" + dir
-	}
+	home := cmp.Or(c.variable("HOME"), "/")
 	_, exists := s.files.stat(s.files.resolve("/etc/passwd", true))
 	return []repair.Repair{{
 		Kind: repair.Passwd, Value: s.userName(), Path: home, Missing: !exists,
 		Why: fmt.Sprintf("%s looks up the user it runs as", r.Calls[i].Process.Comm),
 	}}, nil
-}
-
-// environment is a variable that the candidate sets.
-func (s *session) environment(c candidate, name string) string {
-	for _, r := range c.repairs {
-		if v, ok := strings.CutPrefix(r.Value, name+"="); ok && r.Kind == repair.Environ {
-			return v
-		}
-	}
-	return ""
 }
 
 // isIdentity reports whether a call changes who a process is.
@@ -173,9 +161,8 @@ func commandOf(c *observe.Call) []string {
 
 // rootMade is the repair for a directory that the image lacks and that was made as root.
 func (s *session) rootMade(dir string) (repair.Repair, bool) {
-	for i := range s.asRoot.Record.Calls {
-		c := &s.asRoot.Record.Calls[i]
-		if c.Errno == 0 && strings.HasPrefix(c.Syscall, "mkdir") && s.files.resolve(c.Path, true) == dir && !s.files.isDir(dir) {
+	for c := range s.allowed() {
+		if strings.HasPrefix(c.Syscall, "mkdir") && s.files.resolve(c.Path, true) == dir && !s.files.isDir(dir) {
 			r := s.writable(dir)
 			r.Why = fmt.Sprintf("%s made it as root", c.Process.Comm)
 			return r, true
@@ -186,30 +173,26 @@ func (s *session) rootMade(dir string) (repair.Repair, bool) {
 
 // rename proposes that the name of each user that the service became as root is that of the uid it has already:
 // who asks whether he is that user, or asks to become him, has what he wants.
-func (s *session) rename(ctx context.Context, c candidate, _ *observe.Record) ([]repair.Repair, error) {
+func (s *session) rename(_ context.Context, c candidate, _ *observe.Record) ([]repair.Repair, error) {
 	var ids []string
-	for i := range s.asRoot.Record.Calls {
-		if call := &s.asRoot.Record.Calls[i]; becameUser(call) {
+	for call := range s.allowed() {
+		if becameUser(call) {
 			ids = union(ids, []string{strconv.FormatInt(call.ID, 10)})
 		}
 	}
-	if c.needs(repair.Root) || len(ids) == 0 || s.image.Files == nil {
+	if c.needs(repair.Root) || len(ids) == 0 {
 		return nil, nil
-	}
-	content, err := s.image.Files.Read(ctx, "/etc/passwd", "/etc/group")
-	if err != nil {
-		return nil, fmt.Errorf("read the image's accounts: %w", err)
 	}
 	uid, gid := strconv.FormatUint(uint64(s.o.UID), 10), strconv.FormatUint(uint64(s.o.GID), 10)
 	var out []repair.Repair
-	for line := range strings.Lines(string(content["/etc/passwd"])) {
+	for line := range strings.Lines(s.files.passwd) {
 		line = strings.TrimRight(line, "\n")
 		f := strings.Split(line, ":")
 		if len(f) != 7 || !slices.Contains(ids, f[2]) {
 			continue
 		}
 		why := fmt.Sprintf("the service insists on being %s", f[0])
-		out = append(out, regroup(string(content["/etc/group"]), f[3], gid, why)...)
+		out = append(out, regroup(s.files.group, f[3], gid, why)...)
 		f[2], f[3] = uid, gid
 		out = append(out, repair.Repair{Kind: repair.Config, Path: "/etc/passwd", Old: line, Value: strings.Join(f, ":"), Why: why})
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/deckhand-engine/deckhand/guard/observe"
 	"github.com/deckhand-engine/deckhand/guard/proof"
@@ -81,12 +83,7 @@ func tolerated(r *observe.Record) []observe.Call {
 
 // names are the system calls of a record, sorted.
 func names(r *observe.Record) []string {
-	var out []string
-	for name := range r.Syscalls {
-		out = append(out, name)
-	}
-	slices.Sort(out)
-	return out
+	return slices.Sorted(maps.Keys(r.Syscalls))
 }
 
 // widen sees that the candidate works with its list. What a service asks for is not the same in each run: where it does
@@ -195,15 +192,8 @@ func isRisky(name string) bool {
 
 func listNames(names []string) string {
 	const most = 4
-	text := ""
-	for i, n := range names {
-		if i == most {
-			return text + ", …"
-		}
-		if i > 0 {
-			text += ", "
-		}
-		text += n
+	if len(names) > most {
+		return strings.Join(names[:most], ", ") + ", …"
 	}
-	return text
+	return strings.Join(names, ", ")
 }

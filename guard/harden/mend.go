@@ -2,7 +2,6 @@ package harden
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -77,21 +76,13 @@ func (m *mending) try(ctx context.Context, c candidate, title string) error {
 	return nil
 }
 
-// sayable is a candidate without the repairs that its Dockerfile cannot make: for want of a shell, or because of a
-// name.
+// sayable is a candidate without the repairs that its Dockerfile cannot make.
 func (s *session) sayable(c candidate) candidate {
 	for {
 		_, err := s.dockerfile(c, false)
-		var r repair.Repair
-		if noShell, ok := errors.AsType[*repair.NoShellError](err); ok {
-			r = noShell.Repair
-		} else if badPath, ok := errors.AsType[*repair.PathError](err); ok {
-			r = badPath.Repair
-		} else {
-			return c
-		}
+		r, ok := unsayable(err)
 		left := missing(c.repairs, []repair.Repair{r})
-		if len(left) == len(c.repairs) {
+		if !ok || len(left) == len(c.repairs) {
 			return c
 		}
 		s.note(Repairing, "left out: %s", err)
@@ -171,10 +162,8 @@ func (m *mending) answers() attempt { return m.answered }
 // places begin again with the writable places and the ports only, and those that root needs.
 func (m *mending) places() attempt {
 	as := &answers{s: m.s, asRoot: true}
-	for i := range m.s.asRoot.Record.Calls {
-		if call := &m.s.asRoot.Record.Calls[i]; call.Errno == 0 {
-			as.succeeded(call)
-		}
+	for call := range m.s.allowed() {
+		as.succeeded(call)
 	}
 	out := m.s.given()
 	for _, r := range slices.Concat(m.c.repairs, as.proposals()) {

@@ -59,9 +59,8 @@ func (s *session) capabilities(_ context.Context, c candidate, r *observe.Record
 	if len(out) == 0 {
 		return nil, nil
 	}
-	for i := range s.asRoot.Record.Calls {
-		call := &s.asRoot.Record.Calls[i]
-		if call.Errno == 0 && (isIdentity(call.Syscall) && call.ID != int64(s.o.UID) || call.Syscall == "chroot") {
+	for call := range s.allowed() {
+		if isIdentity(call.Syscall) && call.ID != int64(s.o.UID) || call.Syscall == "chroot" {
 			out = s.granting(out, c, call)
 		}
 	}
@@ -116,9 +115,8 @@ func (s *session) rootWriting(ctx context.Context, c candidate, r *observe.Recor
 
 // usedAsRoot says what a capability was good for in the run as root.
 func (s *session) usedAsRoot(name string) string {
-	for i := range s.asRoot.Record.Calls {
-		c := &s.asRoot.Record.Calls[i]
-		if c.Errno == 0 && s.capabilityOf(c) == name {
+	for c := range s.allowed() {
+		if s.capabilityOf(c) == name {
 			return fmt.Sprintf("%s calls %s", c.Process.Comm, c.Syscall)
 		}
 	}

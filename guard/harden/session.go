@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -67,22 +68,26 @@ type test struct {
 	title     string
 	candidate candidate
 	observe   bool
-	startOnly bool
 	fresh     bool // what is remembered does not count
 }
 
-// try builds and runs a candidate. A Dockerfile that cannot be built is a trial that failed.
+// try builds and runs a candidate. A Dockerfile that cannot be written or built is a trial that failed.
 func (s *session) try(ctx context.Context, t test) (*Outcome, error) {
 	text, err := s.dockerfile(t.candidate, false)
+	if _, ok := unsayable(err); ok {
+		out := &Outcome{Stage: StageStart, Reason: err.Error(), Record: &observe.Record{}}
+		s.ended(t, out)
+		return out, nil
+	}
 	if err != nil {
-		return s.cannot(t, err)
+		return nil, err
 	}
 	filter, err := s.filterOf(t.candidate)
 	if err != nil {
 		return nil, err
 	}
 	trial := Trial{
-		Title: t.title, Profile: s.profile(t.candidate), Seccomp: filter, Observe: t.observe, StartOnly: t.startOnly,
+		Title: t.title, Profile: s.profile(t.candidate), Seccomp: filter, Observe: t.observe,
 		Patience: s.patience(t.observe),
 	}
 	return s.remembered(ctx, t, string(text), trial)
@@ -96,21 +101,16 @@ func (s *session) filterOf(c candidate) ([]byte, error) {
 	return proof.SeccompProfile(c.syscalls, s.profile(c).Capabilities)
 }
 
-// cannot is the outcome of repairs that the Dockerfile cannot say.
-func (s *session) cannot(t test, err error) (*Outcome, error) {
-	noShell, isShell := errors.AsType[*repair.NoShellError](err)
-	badPath, isPath := errors.AsType[*repair.PathError](err)
-	out := &Outcome{Stage: StageStart, Record: &observe.Record{}}
-	switch {
-	case isShell:
-		out.Reason = noShell.Error()
-	case isPath:
-		out.Reason = badPath.Error()
-	default:
-		return nil, err
+// unsayable is the repair that a Dockerfile cannot make, for want of a shell or because of a name, where that is the
+// error.
+func unsayable(err error) (repair.Repair, bool) {
+	if noShell, ok := errors.AsType[*repair.NoShellError](err); ok {
+		return noShell.Repair, true
 	}
-	s.ended(t, out)
-	return out, nil
+	if badPath, ok := errors.AsType[*repair.PathError](err); ok {
+		return badPath.Repair, true
+	}
+	return repair.Repair{}, false
 }
 
 // patience is how long the check may take to pass: as root it did within plain.Ready.
@@ -125,7 +125,7 @@ func (s *session) patience(watched bool) time.Duration {
 
 // remembered asks the memory first, and the lab then.
 func (s *session) remembered(ctx context.Context, t test, text string, trial Trial) (*Outcome, error) {
-	key, err := digestOf(s.original, text, trial.Profile, trial.Seccomp, trial.Observe, trial.StartOnly, s.o.Checks, s.ports)
+	key, err := digestOf(s.original, text, trial.Profile, trial.Seccomp, trial.Observe, s.o.Checks, s.ports)
 	if err != nil {
 		return nil, err
 	}
@@ -233,6 +233,17 @@ func denials(r *observe.Record) []observe.Call {
 		}
 	}
 	return out
+}
+
+// allowed are the calls of the run as root that succeeded.
+func (s *session) allowed() iter.Seq[*observe.Call] {
+	return func(yield func(*observe.Call) bool) {
+		for i := range s.asRoot.Record.Calls {
+			if c := &s.asRoot.Record.Calls[i]; c.Errno == 0 && !yield(c) {
+				return
+			}
+		}
+	}
 }
 
 // union joins sorted names.

@@ -22,12 +22,14 @@ type tree struct {
 	holds map[string]bool // directories that hold something besides directories, themselves
 	// parents are the directories that are not empty.
 	parents map[string]bool
-	users   map[string]string // ids by name, as /etc/passwd has them
-	groups  map[string]string // the same of /etc/group
+	// passwd and group are the content of /etc/passwd and /etc/group.
+	passwd, group string
+	users         map[string]string // ids by name, as /etc/passwd has them
+	groups        map[string]string // the same of /etc/group
 }
 
 func readTree(ctx context.Context, img *guard.Image) (*tree, error) {
-	t := &tree{files: map[string]guard.File{}, full: map[string]bool{}, holds: map[string]bool{}, parents: map[string]bool{}, users: map[string]string{}, groups: map[string]string{}}
+	t := &tree{files: map[string]guard.File{}, full: map[string]bool{}, holds: map[string]bool{}, parents: map[string]bool{}}
 	if img.Files == nil {
 		return t, nil
 	}
@@ -49,14 +51,20 @@ func readTree(ctx context.Context, img *guard.Image) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the image's users: %w", err)
 	}
-	for file, ids := range map[string]map[string]string{"/etc/passwd": t.users, "/etc/group": t.groups} {
-		for line := range strings.Lines(string(accounts[file])) {
-			if f := strings.Split(line, ":"); len(f) > 2 {
-				ids[f[0]] = f[2]
-			}
+	t.passwd, t.group = string(accounts["/etc/passwd"]), string(accounts["/etc/group"])
+	t.users, t.groups = idsOf(t.passwd), idsOf(t.group)
+	return t, nil
+}
+
+// idsOf are the ids of an accounts file, by name.
+func idsOf(accounts string) map[string]string {
+	ids := map[string]string{}
+	for line := range strings.Lines(accounts) {
+		if f := strings.Split(line, ":"); len(f) > 2 {
+			ids[f[0]] = f[2]
 		}
 	}
-	return t, nil
+	return ids
 }
 
 // stat is the file at a path that was resolved.
