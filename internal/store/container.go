@@ -71,9 +71,6 @@ func (l *ContainerLock) Unlock() { l.once.Do(func() { unlock(l.f) }) }
 // when the last of them has closed it.
 func (l *ContainerLock) File() *os.File { return l.f }
 
-// InheritContainerLock is the lock a parent process took and handed down as the open file f.
-func InheritContainerLock(f *os.File) *ContainerLock { return &ContainerLock{f: f} }
-
 // CreateContainer writes the record; the name is taken atomically (ErrConflict), the lock is held.
 func (s *Store) CreateContainer(ctx context.Context, c *Container) (*ContainerLock, error) {
 	if c.ID == "" {
