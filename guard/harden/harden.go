@@ -74,10 +74,12 @@ const (
 type Outcome struct {
 	Passed bool
 	Stage  Stage
-	Reason string          // why it did not pass, in a line: "the service exited with code 1 after 0.2 s"
-	Output string          // the end of what the service and the check printed
-	Exited bool            // the service ended by itself
-	Killed string          // why it had to be killed when it was stopped: no failure by itself; empty: it had not
+	Reason string // why it did not pass, in a line: "the service exited with code 1 after 0.2 s"
+	Output string // the end of what the service and the check printed
+	Exited bool   // the service ended by itself
+	Killed string // why it had to be killed when it was stopped: no failure by itself; empty: it had not
+	// Late says that it was killed since it did not end in time, though the signal reached it.
+	Late   bool
 	Record *observe.Record // of both starts; nil unless it was watched
 	Ready  time.Duration   // from the first start to the check's first success
 	// Service is the time in which the service ran or its checks did; Took is all of it, cleaning up included.

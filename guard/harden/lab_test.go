@@ -239,7 +239,7 @@ func (r *run) whole() *harden.Outcome {
 	if _, out := r.ready(harden.StageRestart); out != nil {
 		return out
 	}
-	return &harden.Outcome{Passed: true, Stage: harden.StageDone, Killed: killed, Output: output}
+	return &harden.Outcome{Passed: true, Stage: harden.StageDone, Killed: killed, Late: killed != "", Output: output}
 }
 
 // ready starts the service, and checks it.

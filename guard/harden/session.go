@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/deckhand-engine/deckhand/guard"
@@ -170,21 +169,17 @@ func (s *session) keep(key string, out *Outcome) {
 	}
 }
 
-// late is what Killed begins with where the service was asked to end and did not: a service that has no answer to
-// the signal at all is killed at once.
-const late = "it did not end"
-
 // compare fails a service that does not end any more when it is asked to, though it did as root: what it does in the
 // end, such as to save its data, is a part of its work.
 func (s *session) compare(out *Outcome) {
-	if out.Passed && strings.HasPrefix(out.Killed, late) && s.plain.Killed == "" {
+	if out.Passed && out.Late && s.plain.Killed == "" {
 		out.Passed, out.Stage, out.Reason = false, StageStop, "it ended when it was asked to as root, but not like this: "+out.Killed
 	}
 }
 
 // run makes a trial.
 func (s *session) run(ctx context.Context, trial Trial) (*Outcome, error) {
-	if s.plain != nil && strings.HasPrefix(s.plain.Killed, late) {
+	if s.plain != nil && s.plain.Late {
 		trial.StopPatience = deafPatience
 	}
 	out, err := s.o.Lab.Try(ctx, trial)

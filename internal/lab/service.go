@@ -127,22 +127,23 @@ func (s *service) kill() error {
 	return <-s.released
 }
 
-// stop asks the service to end, and kills it if it does not: killed says why it had to be, empty where it had not.
-func (s *service) stop(ctx context.Context, sig syscall.Signal, patience time.Duration) (killed string, err error) {
-	killed = fmt.Sprintf("it did not end within %.0f s of %s", patience.Seconds(), signalName(sig))
+// stop asks the service to end, and kills it if it does not: killed says why it had to be, empty where it had not; late,
+// that it could have heard the signal.
+func (s *service) stop(ctx context.Context, sig syscall.Signal, patience time.Duration) (killed string, late bool, err error) {
+	killed, late = fmt.Sprintf("it did not end within %.0f s of %s", patience.Seconds(), signalName(sig)), true
 	if sig != unix.SIGKILL && s.deafTo(sig) {
-		killed, patience = "it ignores "+signalName(sig), min(patience, deafTime)
+		killed, late, patience = "it ignores "+signalName(sig), false, min(patience, deafTime)
 	}
 	_ = s.running.Signal(sig) // it may have ended by itself
-	late := time.NewTimer(patience)
-	defer late.Stop()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
 	select {
 	case <-s.exited:
-		return "", <-s.released
+		return "", false, <-s.released
 	case <-ctx.Done():
-		return "", s.kill()
-	case <-late.C:
-		return killed, s.kill()
+		return "", false, s.kill()
+	case <-timer.C:
+		return killed, late, s.kill()
 	}
 }
 

@@ -165,7 +165,7 @@ func (t *trial) examine(ctx context.Context, s *service, round int) (again bool,
 	}
 	stop := t.order.StopPatience
 	setDefault(&stop, t.lab.o.StopTimeout)
-	t.outcome.Killed, err = s.stop(ctx, sig, stop)
+	t.outcome.Killed, t.outcome.Late, err = s.stop(ctx, sig, stop)
 	return true, err
 }
 
