@@ -4,6 +4,8 @@ import (
 	"slices"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/deckhand-engine/deckhand/internal/linux/cgroup"
 )
 
 // resources are linux.resources with what the specification leaves to the runtime: the devices that
@@ -35,15 +37,10 @@ func powerful(c *specs.LinuxCapabilities) bool {
 	return c != nil && (slices.Contains(c.Bounding, "CAP_MKNOD") || slices.Contains(c.Bounding, "CAP_SYS_ADMIN"))
 }
 
-// standardDevices are null, zero, full, random, urandom, tty, ptmx and terminals, as runc's.
+// standardDevices are those of all containers, and that nodes may be made of any, as runc has it.
 func standardDevices() []specs.LinuxDeviceCgroup {
-	const any64 = -1
-	rules := []specs.LinuxDeviceCgroup{
+	return append([]specs.LinuxDeviceCgroup{
 		{Allow: true, Type: "c", Access: "m"},
 		{Allow: true, Type: "b", Access: "m"},
-	}
-	for _, d := range [...][2]int64{{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 2}, {136, any64}} {
-		rules = append(rules, specs.LinuxDeviceCgroup{Allow: true, Type: "c", Major: &d[0], Minor: &d[1], Access: "rwm"})
-	}
-	return rules
+	}, cgroup.StandardDevices()...)
 }

@@ -10,16 +10,7 @@ import (
 
 // deviceRules deny every device but those that all containers have, and these.
 func deviceRules(nodes []node) []specs.LinuxDeviceCgroup {
-	rules := []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}
-	for _, d := range [...]struct{ major, minor int64 }{
-		{1, 3}, {1, 5}, {1, 7}, {1, 8}, {1, 9}, {5, 0}, {5, 2}, {136, -1},
-	} {
-		r := specs.LinuxDeviceCgroup{Allow: true, Type: "c", Major: &d.major, Access: "rwm"}
-		if d.minor >= 0 {
-			r.Minor = &d.minor
-		}
-		rules = append(rules, r)
-	}
+	rules := append([]specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}}, cgroup.StandardDevices()...)
 	for i := range nodes {
 		rules = append(rules, nodes[i].rule())
 	}

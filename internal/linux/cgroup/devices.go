@@ -9,6 +9,7 @@ import (
 	"slices"
 	"unsafe"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -43,7 +44,7 @@ func AllowDevices(dir *os.File, more []Device) error {
 	return attachDevices(int(dir.Fd()), fd)
 }
 
-// standardDevices are those that all containers have.
+// standardDevices are those that all containers have: null, zero, full, random, urandom, tty, ptmx and terminals.
 var standardDevices = []Device{
 	{Major: 1, Minor: 3},
 	{Major: 1, Minor: 5},
@@ -53,6 +54,20 @@ var standardDevices = []Device{
 	{Major: 5, Minor: 0},
 	{Major: 5, Minor: 2},
 	{Major: 136, Minor: anyMinor},
+}
+
+// StandardDevices are the rules that allow them. The caller owns the slice.
+func StandardDevices() []specs.LinuxDeviceCgroup {
+	rules := make([]specs.LinuxDeviceCgroup, 0, len(standardDevices))
+	for _, d := range standardDevices {
+		major, minor := int64(d.Major), int64(d.Minor)
+		r := specs.LinuxDeviceCgroup{Allow: true, Type: "c", Major: &major, Access: "rwm"}
+		if d.Minor != anyMinor {
+			r.Minor = &minor
+		}
+		rules = append(rules, r)
+	}
+	return rules
 }
 
 // deviceFiles reports whether rules are to be in the files of version 1. Beside the unified tree they are for other
