@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/deckhand-engine/deckhand/internal/linux/rootless"
+	"github.com/deckhand-engine/deckhand/internal/runtime"
 )
 
 // Ulimit is a resource limit by its name in --ulimit.
@@ -20,30 +21,17 @@ type Ulimit struct {
 
 // Ulimits are all there are.
 func Ulimits() []Ulimit {
-	return []Ulimit{
-		{"as", unix.RLIMIT_AS},
-		{"core", unix.RLIMIT_CORE},
-		{"cpu", unix.RLIMIT_CPU},
-		{"data", unix.RLIMIT_DATA},
-		{"fsize", unix.RLIMIT_FSIZE},
-		{"locks", unix.RLIMIT_LOCKS},
-		{"memlock", unix.RLIMIT_MEMLOCK},
-		{"msgqueue", unix.RLIMIT_MSGQUEUE},
-		{"nice", unix.RLIMIT_NICE},
-		{"nofile", unix.RLIMIT_NOFILE},
-		{"nproc", unix.RLIMIT_NPROC},
-		{"rss", unix.RLIMIT_RSS},
-		{"rtprio", unix.RLIMIT_RTPRIO},
-		{"rttime", unix.RLIMIT_RTTIME},
-		{"sigpending", unix.RLIMIT_SIGPENDING},
-		{"stack", unix.RLIMIT_STACK},
+	all := make([]Ulimit, 0, len(runtime.Rlimits))
+	for _, r := range runtime.Rlimits {
+		all = append(all, Ulimit{ulimitName(r.Name), r.Resource})
 	}
+	return all
 }
 
 // UlimitName is a limit's name in --ulimit.
-func UlimitName(l specs.POSIXRlimit) string {
-	return strings.ToLower(strings.TrimPrefix(l.Type, "RLIMIT_"))
-}
+func UlimitName(l specs.POSIXRlimit) string { return ulimitName(l.Type) }
+
+func ulimitName(rlimit string) string { return strings.ToLower(strings.TrimPrefix(rlimit, "RLIMIT_")) }
 
 // RlimitError is a limit above what this process may give.
 type RlimitError struct {

@@ -198,11 +198,14 @@ func (c *starting) limitResource(plan *stage.Plan, before []specs.POSIXRlimit, r
 	return nil
 }
 
-// rlimits are the names of resource limits; an array, not a map, costs nothing at the program's start.
-var rlimits = [...]struct {
-	name     string
-	resource int
-}{
+// Rlimit is a resource limit (runtime-spec, config.md "process.rlimits").
+type Rlimit struct {
+	Name     string // "RLIMIT_NOFILE"
+	Resource int
+}
+
+// Rlimits are all there are. It is not to be changed. An array, not a map, costs nothing at the program's start.
+var Rlimits = [...]Rlimit{
 	{"RLIMIT_AS", unix.RLIMIT_AS},
 	{"RLIMIT_CORE", unix.RLIMIT_CORE},
 	{"RLIMIT_CPU", unix.RLIMIT_CPU},
@@ -222,9 +225,9 @@ var rlimits = [...]struct {
 }
 
 func rlimit(name string) (int, error) {
-	for _, r := range rlimits {
-		if r.name == name {
-			return r.resource, nil
+	for _, r := range Rlimits {
+		if r.Name == name {
+			return r.Resource, nil
 		}
 	}
 	return 0, fmt.Errorf("unknown type %q", name)
