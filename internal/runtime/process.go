@@ -124,20 +124,33 @@ func openPid(pid int, startTicks uint64) (int, error) {
 
 // StartTicks reads field 22 of /proc/pid/stat, the process's start in clock ticks since boot.
 func StartTicks(pid int) (uint64, error) {
+	_, ticks, err := readStat(pid)
+	return ticks, err
+}
+
+// Alive reports whether the process that started then still runs: not another one of that pid, nor one that has ended
+// and waits to be reaped.
+func Alive(pid int, startTicks uint64) bool {
+	state, ticks, err := readStat(pid)
+	return err == nil && state != 'Z' && state != 'X' && ticks == startTicks
+}
+
+// readStat reads the state of a process and its start in clock ticks since boot (proc_pid_stat(5)).
+func readStat(pid int) (state byte, startTicks uint64, err error) {
 	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return 0, fmt.Errorf("read start time: %w", err)
+		return 0, 0, fmt.Errorf("read start time: %w", err)
 	}
 	// The name in parentheses may have anything in it, parentheses and spaces too.
 	end := bytes.LastIndexByte(stat, ')')
 	fields := bytes.Fields(stat[end+1:])
 	const startTime = 22 - 3 // the first of fields is number 3
 	if end < 0 || len(fields) <= startTime {
-		return 0, fmt.Errorf("read start time of %d: malformed stat", pid)
+		return 0, 0, fmt.Errorf("read start time of %d: malformed stat", pid)
 	}
 	ticks, err := strconv.ParseUint(string(fields[startTime]), 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("read start time of %d: %w", pid, err)
+		return 0, 0, fmt.Errorf("read start time of %d: %w", pid, err)
 	}
-	return ticks, nil
+	return fields[0][0], ticks, nil
 }
